@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! [`Settings`]: everything that was said, with where it was said, before anything is looked up.
+
+use crate::error::Sourced;
+use crate::model::*;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// The name the program was called by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Invocation {
+    /// `spawn`: safe defaults, verbs, exit statuses 125 to 127.
+    #[default]
+    Spawn,
+    /// `systemd-nspawn`: strictly compatible.
+    SystemdNspawn,
+}
+
+/// A setting that was made at most once; the last one wins.
+pub type One<T> = Option<Sourced<T>>;
+/// A setting that accumulates.
+pub type Many<T> = Vec<Sourced<T>>;
+
+/// Everything that was said. `None` and empty mean "not said": defaults belong to the plan.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The name the program was called by.
+    pub invocation: Invocation,
+
+    // Program
+    /// `-q`
+    pub quiet: One<bool>,
+    /// `-v`, `--verbose` (spawn only)
+    pub verbose: One<bool>,
+    /// `--dry-run[=json]` (spawn only)
+    pub dry_run: One<DryRun>,
+    /// `--settings=`
+    pub settings_mode: One<SettingsMode>,
+    /// `--no-ask-password`
+    pub no_ask_password: One<bool>,
+    /// `--cleanup`
+    pub cleanup: One<bool>,
+
+    // Image
+    /// `-D`
+    pub directory: One<PathBuf>,
+    /// `--template=`
+    pub template: One<PathBuf>,
+    /// `-x`
+    pub ephemeral: One<bool>,
+    /// `-i`
+    pub image: One<PathBuf>,
+    /// `--image-policy=`
+    pub image_policy: One<String>,
+    /// `--mstack=`
+    pub mstack: One<PathBuf>,
+    /// `--oci-bundle=`
+    pub oci_bundle: One<PathBuf>,
+    /// `--read-only`
+    pub read_only: One<bool>,
+    /// `--volatile[=]`
+    pub volatile: One<Volatile>,
+    /// `--root-hash=`
+    pub root_hash: One<String>,
+    /// `--root-hash-sig=`
+    pub root_hash_sig: One<String>,
+    /// `--verity-data=`
+    pub verity_data: One<PathBuf>,
+    /// `--pivot-root=`
+    pub pivot_root: One<PivotRoot>,
+
+    // Execution and identity
+    /// `-a`, `-b`
+    pub start_mode: One<StartMode>,
+    /// The words after the options.
+    pub argv: Vec<OsString>,
+    /// `--chdir=`
+    pub chdir: One<PathBuf>,
+    /// `-E`; the origin holds the name only.
+    pub environment: Many<EnvAssignment>,
+    /// `-u`
+    pub user: One<String>,
+    /// `--kill-signal=`
+    pub kill_signal: One<Signal>,
+    /// `--notify-ready=`
+    pub notify_ready: One<bool>,
+    /// `--suppress-sync=`
+    pub suppress_sync: One<bool>,
+
+    // System identity and unit
+    /// `-M`
+    pub machine: One<MachineName>,
+    /// `--hostname=`
+    pub hostname: One<Hostname>,
+    /// `--uuid=`
+    pub uuid: One<Id128>,
+    /// `-S`
+    pub slice: One<SliceName>,
+    /// `--property=`
+    pub properties: Many<UnitProperty>,
+    /// `--register=`
+    pub register: One<Register>,
+    /// `--scope=require|auto|no` (spawn only)
+    pub scope: One<ScopeMode>,
+    /// `--keep-unit`
+    pub keep_unit: One<bool>,
+    /// `--system` (false) or `--user` (true)
+    pub user_scope: One<bool>,
+
+    // User namespace
+    /// `--private-users=`, `-U`
+    pub private_users: One<PrivateUsers>,
+    /// `--private-users-ownership=`
+    pub ownership: One<Ownership>,
+    /// `--private-users-delegate=`
+    pub delegate: One<u32>,
+
+    // Network
+    /// `--private-network`
+    pub private_network: One<bool>,
+    /// `--network-interface=`
+    pub network_interface: Many<LinkPair>,
+    /// `--network-macvlan=`
+    pub network_macvlan: Many<LinkPair>,
+    /// `--network-ipvlan=`
+    pub network_ipvlan: Many<LinkPair>,
+    /// `-n`
+    pub network_veth: One<bool>,
+    /// `--network-veth-extra=`
+    pub network_veth_extra: Many<LinkPair>,
+    /// `--network-bridge=`
+    pub network_bridge: One<InterfaceName>,
+    /// `--network-zone=`
+    pub network_zone: One<String>,
+    /// `--network-namespace-path=`
+    pub network_namespace_path: One<PathBuf>,
+    /// `-p`
+    pub ports: Many<PortForward>,
+
+    // Security
+    /// `--capability=`
+    pub capability: Many<CapabilityWords>,
+    /// `--drop-capability=`
+    pub drop_capability: Many<CapabilityWords>,
+    /// `--ambient-capability=`
+    pub ambient_capability: Many<CapabilityWords>,
+    /// `--no-new-privileges=`
+    pub no_new_privileges: One<bool>,
+    /// `--system-call-filter=`
+    pub system_call_filter: Many<FilterWords>,
+    /// `--restrict-address-families=`
+    pub address_families: Many<FilterWords>,
+    /// `-Z`
+    pub selinux_context: One<String>,
+    /// `-L`
+    pub selinux_apifs_context: One<String>,
+
+    // Resources
+    /// `--rlimit=`
+    pub rlimits: Many<Rlimit>,
+    /// `--oom-score-adjust=`
+    pub oom_score_adjust: One<i16>,
+    /// `--cpu-affinity=`
+    pub cpu_affinity: One<CpuList>,
+    /// `--personality=`
+    pub personality: One<Personality>,
+
+    // Integration
+    /// `--resolv-conf=`
+    pub resolv_conf: One<ResolvConf>,
+    /// `--timezone=`
+    pub timezone: One<Timezone>,
+    /// `--link-journal=`, `-j`
+    pub link_journal: One<LinkJournal>,
+    /// `--forward-journal=`
+    pub forward_journal: One<PathBuf>,
+
+    // Mounts, in the order said
+    /// `--bind=`, `--bind-ro=`, `--tmpfs=`, `--overlay=`, `--overlay-ro=`, `--inaccessible=`
+    pub mounts: Many<CustomMount>,
+    /// `--bind-user=`
+    pub bind_user: Many<String>,
+    /// `--bind-user-shell=`
+    pub bind_user_shell: One<String>,
+    /// `--bind-user-group=`
+    pub bind_user_group: Many<String>,
+
+    // Input, output, credentials
+    /// `--console=`, `-P`
+    pub console: One<ConsoleMode>,
+    /// `--background=`
+    pub background: One<String>,
+    /// `--set-credential=`, `--load-credential=`; the origin holds the id only.
+    pub credentials: Many<Credential>,
+
+    // Environment knobs of the same meaning under both names
+    /// `$SYSTEMD_NSPAWN_LOCK`
+    pub lock: One<bool>,
+    /// `$SYSTEMD_NSPAWN_CHECK_OS_RELEASE`
+    pub check_os_release: One<bool>,
+    /// `$SYSTEMD_NSPAWN_TMPFS_TMP`
+    pub tmpfs_tmp: One<bool>,
+    /// `$SYSTEMD_NSPAWN_CONTAINER_SERVICE`
+    pub container_service: One<String>,
+    /// `$SYSTEMD_NSPAWN_NETWORK_MAC`
+    pub network_mac: One<[u8; 6]>,
+    /// `$SYSTEMD_SECCOMP`
+    pub seccomp: One<bool>,
+}

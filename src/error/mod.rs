@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! What a person gets to read when something cannot be done.
+//!
+//! Library code returns a [`Diagnostic`] and never prints it; the face of the program prints it once.
+
+mod codes;
+mod origin;
+
+pub use codes::Code;
+pub use origin::{Origin, Sourced};
+
+use std::fmt;
+
+/// Result of everything that can fail in a way a person should hear of.
+pub type Result<T> = std::result::Result<T, Diagnostic>;
+
+/// One failure: what failed on what and why, who asked for it, and what to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Diagnostic(Box<Inner>);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Inner {
+    code: Code,
+    what: String,
+    cause: Option<String>,
+    origin: Option<Origin>,
+    help: Option<String>,
+    notes: Vec<String>,
+}
+
+impl Diagnostic {
+    /// `what` says what failed on what ("cannot open the tree /var/lib/machines/foo"), without a full stop.
+    pub fn new(code: Code, what: impl Into<String>) -> Self {
+        Self(Box::new(Inner { code, what: what.into(), cause: None, origin: None, help: None, notes: Vec::new() }))
+    }
+    /// Why, as text.
+    pub fn cause(mut self, cause: impl Into<String>) -> Self {
+        self.0.cause = Some(cause.into());
+        self
+    }
+    /// Why, as an errno: its meaning and its name are shown.
+    pub fn errno(self, errno: rustix::io::Errno) -> Self {
+        let text = describe_errno(errno.raw_os_error());
+        self.cause(text)
+    }
+    /// Why, as an I/O error (its errno when it has one).
+    pub fn io(self, error: &std::io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(n) => self.cause(describe_errno(n)),
+            None => self.cause(error.to_string()),
+        }
+    }
+    /// Which setting asked for it.
+    pub fn origin(mut self, origin: &Origin) -> Self {
+        self.0.origin = Some(origin.clone());
+        self
+    }
+    /// What to do about it: one imperative sentence.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.0.help = Some(help.into());
+        self
+    }
+    /// A further fact worth a line of its own.
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.0.notes.push(note.into());
+        self
+    }
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+    /// First line without the code: what failed and why.
+    pub fn headline(&self) -> String {
+        match &self.0.cause {
+            Some(c) => format!("{}: {c}", self.0.what),
+            None => self.0.what.clone(),
+        }
+    }
+    /// The setting that asked for it, when known.
+    pub fn asked_by(&self) -> Option<&Origin> {
+        self.0.origin.as_ref()
+    }
+    /// The remedy, when known.
+    pub fn remedy(&self) -> Option<&str> {
+        self.0.help.as_deref()
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{}]", self.headline(), self.0.code)?;
+        if let Some(o) = &self.0.origin
+            && *o != Origin::Default
+        {
+            write!(f, "\n  asked for by {o}")?;
+        }
+        for n in &self.0.notes {
+            write!(f, "\n  {n}")?;
+        }
+        if let Some(h) = &self.0.help {
+            write!(f, "\n  help: {h}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostic {}
+
+/// The meaning of an errno and its name: "Permission denied (EACCES)".
+pub fn describe_errno(raw: i32) -> String {
+    let errno = nix::errno::Errno::from_raw(raw);
+    format!("{} ({errno:?})", errno.desc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_diagnostic_names_everything() {
+        let d = Diagnostic::new(Code::TreeMissing, "cannot open the tree /x")
+            .errno(rustix::io::Errno::NOENT)
+            .origin(&Origin::Option("--directory=/x".into()))
+            .help("create it");
+        assert_eq!(
+            d.to_string(),
+            format!(
+                "cannot open the tree /x: No such file or directory (ENOENT) [{}]\n  asked for by --directory=/x\n  help: create it",
+                Code::TreeMissing
+            )
+        );
+    }
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Value types that make wrong values unrepresentable: `FromStr` is the only door, `Display` the way back.
+
+mod caps;
+mod custom_mount;
+mod ids;
+mod modes;
+mod names;
+mod resources;
+
+pub use caps::{Capability, CapabilitySet, CapabilityWords};
+pub use custom_mount::{Bind, BindIdmap, BindSource, CustomMount, Overlay, PivotRoot, Tmpfs};
+pub use ids::{Id128, UidRange};
+pub use modes::*;
+pub use names::{Hostname, InterfaceName, LinkPair, MachineName, SliceName, UnitProperty};
+pub use resources::{
+    CpuList, Credential, CredentialSource, EnvAssignment, FilterWords, Personality, PortForward, Protocol, Rlimit,
+    RlimitResource, Signal,
+};
