@@ -85,3 +85,16 @@ bed_enter() {
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root USER=root LOGNAME=root \
         SHELL=/bin/bash LANG=C.UTF-8 TERM="${TERM:-dumb}" "${keep[@]}" "$@"
 }
+
+# Removes cgroup $1 and all below it; what still runs there is killed first.
+remove_cgroup() {
+    local attempt
+    [ -d "$1" ] || return 0
+    [ ! -w "$1/cgroup.kill" ] || echo 1 >"$1/cgroup.kill"
+    for attempt in $(seq 50); do
+        find "$1" -depth -type d -exec rmdir {} + 2>/dev/null
+        [ -d "$1" ] || return 0
+        sleep 0.1
+    done
+    die "cgroup $1 is still busy after $attempt tries"
+}

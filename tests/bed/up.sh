@@ -2,19 +2,6 @@
 # shellcheck shell=bash
 # bed up SUITE: boots a copy of the suite's root file system as a nested systemd host.
 
-# Removes cgroup $1 and all below it; what still runs there is killed first.
-remove_cgroup() {
-    local attempt
-    [ -d "$1" ] || return 0
-    [ ! -w "$1/cgroup.kill" ] || echo 1 >"$1/cgroup.kill"
-    for attempt in $(seq 50); do
-        find "$1" -depth -type d -exec rmdir {} + 2>/dev/null
-        [ -d "$1" ] || return 0
-        sleep 0.1
-    done
-    die "cgroup $1 is still busy after $attempt tries"
-}
-
 wait_until_booted() {
     local pid=$1 log=$2 state=unknown
     for _ in $(seq 600); do
@@ -29,11 +16,13 @@ wait_until_booted() {
 bed_up() {
     local suite=$1 state cgroup pid image
     need_root
+    image=$(bed_build "$suite") || exit
+    exec 8>"$BED_DIR/.up-$(bed_name "$suite").lock"
+    flock -w 120 8 || die "somebody else has been starting $(bed_name "$suite") for two minutes"
     if pid=$(bed_pid "$suite"); then
         printf '%s\n' "$pid"
         return
     fi
-    image=$(bed_build "$suite") || exit
     state=$(bed_state "$suite")
     cgroup=$(bed_cgroup "$suite")
     remove_cgroup "$cgroup"
@@ -49,7 +38,7 @@ bed_up() {
         exec setsid unshare --mount --pid --fork --uts --ipc --net --cgroup \
             bash "$BED_HERE/init.sh" "$state" "$BED_SOURCE" "${CARGO_TARGET_DIR:-$BED_SOURCE/target}" \
             "${SPAWN_BED_BIND:-}"
-    ) </dev/null >"$state/log" 2>&1 9>&- &
+    ) </dev/null >"$state/log" 2>&1 8>&- &
 
     for _ in $(seq 100); do
         pid=$(cat "$state/host-pid" 2>/dev/null) && break

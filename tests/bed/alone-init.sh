@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# PID 1 of `bed alone`, already in its new namespaces: hides the machine's services, runs the command, stays to reap.
+#   alone-init.sh CGROUP2 TEMPORARY SOURCE TARGET CMD…
+set -e
+
+hierarchy=$1 temporary=$2 source=$3 target=$4
+shift 4
+ip link set lo up
+# The kernel refuses a hierarchy on top of itself.
+umount -l "$hierarchy"
+mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 "$hierarchy"
+# The checkout may be below one of the folders that are covered: bind it first.
+mkdir "$temporary/run" "$temporary/var-tmp"
+chmod 1777 "$temporary/var-tmp"
+mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs "$temporary/run"
+mkdir -p "$temporary/run/bed/spawn" "$temporary/run/bed/target" "$temporary/run/lock"
+mount --bind "$source" "$temporary/run/bed/spawn"
+mount --bind "$target" "$temporary/run/bed/target"
+mount --bind "$temporary/var-tmp" /var/tmp
+mount --rbind "$temporary/run" /run
+mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /tmp
+
+cd /
+set +e
+"$@"

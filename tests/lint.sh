@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+# The lint steps of tests/check; `make lint` runs these alone. Each counts as a test.
+
+DENY_TOOLS=${SPAWN_BED_DIR:-/var/cache/spawn-bed}/tools
+deny_install=
+
+# Building cargo-deny takes minutes: it runs beside everything else and is kept outside of the checkout.
+begin_deny() {
+    PATH=$PATH:$DENY_TOOLS/bin
+    if ! cargo deny --version >/dev/null 2>&1; then
+        nice timeout --kill-after=10 1200 cargo install --quiet --locked --root "$DENY_TOOLS" cargo-deny \
+            >"$LOGS/cargo-deny-install.log" 2>&1 </dev/null &
+        deny_install=$!
+    fi
+}
+
+finish_deny() {
+    [ -z "$deny_install" ] || wait "$deny_install"
+    if cargo deny --version >/dev/null 2>&1; then
+        step "cargo deny" 300 cargo deny --locked --all-features check licenses bans sources
+    else
+        count_skipped 1 "cargo deny" "cargo-deny cannot be installed: $(tail -n 1 "$LOGS/cargo-deny-install.log")"
+    fi
+}
+
+scripts() {
+    git ls-files -z | xargs -0 grep -lE '^#!/bin/(ba)?sh|^# shellcheck shell=' -- 2>/dev/null
+}
+
+lint() {
+    if cargo fmt --version >/dev/null 2>&1; then
+        step rustfmt 120 cargo fmt --check
+    else
+        count_skipped 1 rustfmt "this toolchain has none: rustup component add rustfmt"
+    fi
+    if cargo clippy --version >/dev/null 2>&1; then
+        step clippy 1200 cargo clippy --locked --all-targets -- -D warnings
+    else
+        count_skipped 1 clippy "this toolchain has none: rustup component add clippy"
+    fi
+    if command -v shellcheck >/dev/null; then
+        mapfile -t found < <(scripts)
+        step shellcheck 300 shellcheck "${found[@]}"
+    else
+        count_skipped 1 shellcheck "shellcheck is not installed"
+    fi
+}

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+# Counting for tests/check: steps that pass or fail, suites that count for themselves, and the closing line.
+
+passed=0 failed=0 skipped=0
+failures=() reasons=()
+
+say() {
+    printf '%-28s %s\n' "$1" "$2"
+}
+
+count_skipped() {
+    skipped=$((skipped + $1))
+    reasons+=("$2: $3")
+    say "$2" "skipped ($1): $3"
+}
+
+# step NAME LIMIT CMD…: one test that passes when the command does.
+step() {
+    local name=$1 limit=$2 log started=$SECONDS
+    shift 2
+    log=$LOGS/${name// /-}.log
+    if timeout --kill-after=10 "$limit" "$@" >"$log" 2>&1 </dev/null; then
+        passed=$((passed + 1))
+        say "$name" "ok ($((SECONDS - started)) s)"
+    else
+        failed=$((failed + 1))
+        failures+=("$name"$'\n'"$(tail -n 60 "$log")")
+        say "$name" "FAILED ($((SECONDS - started)) s), see $log"
+    fi
+}
+
+# The lines of a log that tell about failures: blocks of our own runner, or libtest's "failures:" part.
+failure_text() {
+    if grep -q '^FAILED ' "$1"; then
+        awk '/^FAILED / { on = 1; print; next } on && /^    / { print; next } { on = 0 }' "$1"
+    else
+        sed -n '/^failures:/,$p' "$1" | head -n 200 | grep . || tail -n 40 "$1"
+    fi
+}
+
+# Adds up closing lines, "N passed, N failed, N skipped" or libtest's, to three numbers.
+closing_numbers() {
+    sed -n -E \
+        -e 's/^([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\1 \2 \3/p' \
+        -e 's/^test result: .* ([0-9]+) passed; ([0-9]+) failed; ([0-9]+) ignored;.*/\1 \2 \3/p' "$1" |
+        awk '{ p += $1; f += $2; s += $3; n++ } END { if (n) print p, f, s }'
+}
+
+# suite NAME LIMIT CMD…: a program that runs many tests and closes with their numbers.
+suite() {
+    local name=$1 limit=$2 log status ok bad left started=$SECONDS
+    shift 2
+    log=$LOGS/${name// /-}.log
+    timeout --kill-after=10 "$limit" "$@" >"$log" 2>&1 </dev/null
+    status=$?
+    read -r ok bad left <<<"$(closing_numbers "$log")"
+    if [ -z "$ok" ] || { [ $status -ne 0 ] && [ "$bad" -eq 0 ]; }; then
+        # It died without counting: that is one failure more.
+        ok=${ok:-0} bad=$((${bad:-0} + 1)) left=${left:-0}
+        failures+=("$name ended with status $status and no sum"$'\n'"$(tail -n 40 "$log")")
+    elif [ "$bad" -gt 0 ]; then
+        failures+=("$name"$'\n'"$(failure_text "$log")")
+    fi
+    passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + left))
+    while read -r line; do
+        reasons+=("$name: ${line#skipped }")
+    done < <(grep '^skipped ' "$log")
+    say "$name" "$ok passed, $bad failed, $left skipped ($((SECONDS - started)) s)"
+}
+
+# The reasons, the failures, the sum; returns whether all is well.
+closing() {
+    local text
+    if [ ${#reasons[@]} -gt 0 ]; then
+        printf '\nSkipped:\n'
+        printf '  %s\n' "${reasons[@]}"
+    fi
+    if [ ${#failures[@]} -gt 0 ]; then
+        printf '\nFailed:\n'
+        for text in "${failures[@]}"; do
+            printf '== %s\n\n' "$text"
+        done
+    fi
+    printf '%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
+    [ "$failed" -eq 0 ]
+}
