@@ -30,7 +30,7 @@ scripts() {
 
 lint() {
     if cargo fmt --version >/dev/null 2>&1; then
-        step rustfmt 120 cargo fmt --check
+        step rustfmt 120 cargo fmt --check -- --color never
     else
         count_skipped 1 rustfmt "this toolchain has none: rustup component add rustfmt"
     fi
