@@ -16,14 +16,14 @@ all: toolchain
 
 # The main job on real input: boots a Debian container and shows what systemd, machined and journald know of it.
 demo: toolchain
-	demo/run
+	@demo/run
 
 # Every test. Parts of it: tests/check lint unit root bookworm trixie sid
 check:
-	tests/check
+	@tests/check
 
 lint:
-	tests/check lint
+	@tests/check lint
 
 # Against systemd-nspawn, crun and bubblewrap, in one run. Never part of check: it measures.
 bench: toolchain

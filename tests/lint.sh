@@ -9,7 +9,8 @@ deny_install=
 begin_deny() {
     PATH=$PATH:$DENY_TOOLS/bin
     if ! cargo deny --version >/dev/null 2>&1; then
-        nice timeout --foreground 1200 cargo install --quiet --locked --root "$DENY_TOOLS" cargo-deny \
+        # Not in our target folder: cargo locks it while it builds.
+        nice timeout --foreground 1200 env -u CARGO_TARGET_DIR cargo install --quiet --locked --root "$DENY_TOOLS" cargo-deny \
             >"$LOGS/cargo-deny-install.log" 2>&1 </dev/null &
         deny_install=$!
     fi

@@ -25,33 +25,44 @@ machine_mirror() {
     } | head -n 1 | grep . || die "no apt source of this machine serves $codename"
 }
 
-# bootstrap SUITE DIR PACKAGES
+# bootstrap SUITE DIR PACKAGES: mmdebstrap, tried again when a download fails.
 bootstrap() {
-    local options=(--variant=minbase --include="$3") option
+    local options=(--variant=minbase --include="$3") option log mirror
+    mirror=$(machine_mirror) || return 1
     for option in "${DPKG_OPTIONS[@]}"; do
         options+=(--dpkgopt="$option")
     done
     # A mirror frozen at some date serves lists that call themselves out of date.
-    options+=(--aptopt='Acquire::Check-Valid-Until "false"')
-    timeout 600 mmdebstrap --quiet "${options[@]}" "$1" "$2" "$(machine_mirror)" </dev/null
+    options+=(--aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "5"')
+    for _ in 1 2 3; do
+        log=$(timeout 600 mmdebstrap "${options[@]}" "$1" "$2" "$mirror" 2>&1 </dev/null) && return
+        rm -rf --one-file-system "$2"
+    done
+    printf '%s\n' "$log" | tail -n 20 >&2
+    return 1
 }
 
 make_debian_tree() {
-    bootstrap "$1" "$2" "$TREE_PACKAGES"
-    chroot "$2" passwd --quiet --delete root
-    : >"$2/etc/machine-id"
-    rm -f "$2/etc/resolv.conf"
-    echo debian-tree >"$2/etc/hostname"
+    bootstrap "$1" "$2" "$TREE_PACKAGES" &&
+        chroot "$2" passwd --quiet --delete root &&
+        : >"$2/etc/machine-id" &&
+        rm -f "$2/etc/resolv.conf" &&
+        echo debian-tree >"$2/etc/hostname"
 }
 
-# Settings of the host itself: see recipe.sh for why the units are masked.
-configure_host() {
-    local root=$1 unit
+mask_units() {
+    local unit
     for unit in "${MASKED_UNITS[@]}"; do
-        ln -sf /dev/null "$root/etc/systemd/system/$unit"
+        ln -sf /dev/null "$1/etc/systemd/system/$unit" || return 1
     done
-    # Commands that come in from outside live in a unit of their own, as a shell on a real host does.
-    cat >"$root/etc/systemd/system/bed.service" <<'END'
+}
+
+# Commands that come in from outside live in a unit of their own, as a shell on a real host does.
+add_bed_service() {
+    local units=$1/etc/systemd/system
+    mkdir -p "$units/multi-user.target.wants" &&
+        ln -s ../bed.service "$units/multi-user.target.wants/bed.service" &&
+        cat >"$units/bed.service" <<'END'
 [Unit]
 Description=Commands run inside the bed
 
@@ -60,10 +71,14 @@ ExecStart=/bin/sleep infinity
 Delegate=yes
 TasksMax=infinity
 END
-    mkdir -p "$root/etc/systemd/system/multi-user.target.wants" "$root/spawn" "$root/spawn-target"
-    ln -s ../bed.service "$root/etc/systemd/system/multi-user.target.wants/bed.service"
-    rm -f "$root/etc/resolv.conf"
-    echo bed >"$root/etc/hostname"
+}
+
+configure_host() {
+    mask_units "$1" &&
+        add_bed_service "$1" &&
+        mkdir "$1/spawn" "$1/spawn-target" &&
+        rm -f "$1/etc/resolv.conf" &&
+        echo bed >"$1/etc/hostname"
 }
 
 bed_build() {
@@ -79,10 +94,11 @@ bed_build() {
         # shellcheck disable=SC2064
         trap "rm -rf --one-file-system '$work'" EXIT
         bootstrap "$suite" "$work/root" "$HOST_PACKAGES" || die "cannot make the root file system of $suite"
-        configure_host "$work/root"
+        configure_host "$work/root" || die "cannot set up the root file system of $suite"
         make_debian_tree "$suite" "$work/root/var/lib/machines/debian" || die "cannot make the debian tree of $suite"
-        sh "$BED_HERE/busybox-tree.sh" "$work/root/var/lib/machines/busybox" "$work/root/bin/busybox"
-        mv "$work/root" "$image"
+        sh "$BED_HERE/busybox-tree.sh" "$work/root/var/lib/machines/busybox" "$work/root/bin/busybox" ||
+            die "cannot make the busybox tree of $suite"
+        mv "$work/root" "$image" || die "cannot put $image in place"
     fi
     exec 9>&-
     printf '%s\n' "$image"

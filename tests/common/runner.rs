@@ -149,7 +149,9 @@ fn run_apart(entry: &Entry) -> io::Result<Verdict> {
 
     let text = String::from_utf8_lossy(&fs::read(&log_path)?).into_owned();
     let verdict = match status {
-        None => Verdict::Failed(format!("not done after {} s\n{text}", limit.as_secs())),
+        None => {
+            Verdict::Failed(format!("not done after {} s, still there: {}\n{text}", limit.as_secs(), left.join(", ")))
+        }
         Some(status) if status.code() == Some(SKIPPED.into()) => {
             Verdict::Skipped(fs::read_to_string(dir.join(".skipped"))?)
         }
