@@ -10,8 +10,9 @@ pub mod facts;
 mod group;
 mod hierarchy;
 mod placement;
-//Xpub mod usage;
+pub mod usage;
 
 pub use group::{Group, Owner};
 pub use hierarchy::{Hierarchy, Layout};
 pub use placement::{SplitUnit, own_group, split_unit};
+pub use usage::Usage;
