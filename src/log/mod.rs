@@ -7,6 +7,8 @@
 
 pub mod console_sink;
 pub mod escape;
+pub mod journal_link;
+pub mod journal_link_apply;
 mod logger;
 pub mod message_ids;
 
