@@ -240,7 +240,7 @@ mod tests {
         }
         let Some(hierarchy) = Hierarchy::find().unwrap() else { return skip("no cgroup2 is mounted") };
         let own = Hierarchy::own_path().unwrap().unwrap();
-        let (parent, group) = own_group(&hierarchy, &own, &format!("test-devices-{}", std::process::id())).unwrap();
+        let own = own_group(&hierarchy, &own, &format!("test-devices-{}", std::process::id())).unwrap();
         let dir = std::env::temp_dir().join(format!("spawn-test-devices-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         // kmsg is not in the policy; mem is not either, and is only made, never opened.
@@ -258,11 +258,11 @@ mod tests {
             rustix::fs::Mode::RUSR,
             rustix::fs::makedev(1, 11),
         );
-        let before = shell_in(&group, &script);
-        let attached = DevicePolicy::usual().attach(&group);
-        let after = attached.is_ok().then(|| shell_in(&group, &script));
+        let before = shell_in(&own.payload, &script);
+        let attached = DevicePolicy::usual().attach(&own.group);
+        let after = attached.is_ok().then(|| shell_in(&own.payload, &script));
         std::fs::remove_dir_all(&dir).unwrap();
-        parent.remove_child(group.path().file_name().unwrap(), Duration::from_secs(5)).unwrap();
+        own.removal.run(Duration::from_secs(5)).unwrap();
         if let Err(e) = attached {
             return skip(&format!("bpf: {}", Diagnostic::from(e)));
         }

@@ -14,5 +14,5 @@ pub mod usage;
 
 pub use group::{Group, Owner};
 pub use hierarchy::{Hierarchy, Layout};
-pub use placement::{SplitUnit, own_group, split_unit};
+pub use placement::{GroupRemoval, OwnGroup, SplitUnit, own_group, split_unit};
 pub use usage::Usage;

@@ -179,18 +179,18 @@ mod tests {
         }
         let Some(hierarchy) = Hierarchy::find().unwrap() else { return skip("no cgroup2 is mounted") };
         let own = Hierarchy::own_path().unwrap().unwrap();
-        let (parent, group) = own_group(&hierarchy, &own, &format!("test-usage-{}", std::process::id())).unwrap();
+        let own = own_group(&hierarchy, &own, &format!("test-usage-{}", std::process::id())).unwrap();
+        let (group, payload) = (&own.group, &own.payload);
         let script = "read go; i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
         let mut shell = Command::new("sh").args(["-c", script]).stdin(std::process::Stdio::piped()).spawn().unwrap();
-        group.attach(rustix::process::Pid::from_child(&shell)).unwrap();
+        payload.attach(rustix::process::Pid::from_child(&shell)).unwrap();
         drop(shell.stdin.take());
         shell.wait().unwrap();
-        let usage = Usage::read(&hierarchy, &group);
+        let usage = Usage::read(&hierarchy, group);
         let memory_here = group.controllers().unwrap().iter().any(|c| c == "memory");
-        let name = group.path().file_name().unwrap().to_owned();
-        parent.remove_child(&name, Duration::from_secs(5)).unwrap();
+        own.removal.run(Duration::from_secs(5)).unwrap();
         assert!(usage.cpu.unwrap() > Duration::ZERO, "{usage}");
         assert_eq!(usage.memory.is_some(), memory_here);
-        assert_eq!(Usage::read(&hierarchy, &group), Usage::default());
+        assert_eq!(Usage::read(&hierarchy, group), Usage::default());
     }
 }
