@@ -27,7 +27,7 @@ pub fn line(bytes: &[u8], out: &mut String) {
     }
 }
 
-/// A text of several lines for a terminal: line feeds stay, all else is as in [`line`].
+/// A text of several lines for a terminal: line feeds stay, all else is as in [`line()`].
 pub fn text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for (n, part) in text.split('\n').enumerate() {
