@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Carries out a [`LinkPlan`], and takes it back when the start fails.
+
+use super::journal_link::{Existing, HostEntry, JOURNAL_DIRECTORY, LinkPlan};
+use crate::error::{Code, Diagnostic, Result};
+use crate::model::Id128;
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, Uid};
+use rustix::io::Errno;
+use serde::Serialize;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+/// Who owns what is made in the tree: its root user, as written to disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// User id on disk.
+    pub uid: u32,
+    /// Group id on disk.
+    pub gid: u32,
+}
+
+/// One thing that was done, to be taken back in reverse order when the start fails. After a run all of it stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkUndo {
+    /// Remove a link if it still points there.
+    RemoveLink {
+        /// The link.
+        path: PathBuf,
+        /// Its target.
+        target: PathBuf,
+    },
+    /// Put back a link that was replaced.
+    RestoreLink {
+        /// The link.
+        path: PathBuf,
+        /// Its target.
+        target: PathBuf,
+    },
+    /// Put back an empty directory that was replaced.
+    RestoreDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+        /// Its owner.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+    },
+    /// Remove a directory if it is still empty.
+    RemoveDirectory {
+        /// The root that `below` is resolved in.
+        root: PathBuf,
+        /// The directory, relative to `root`.
+        below: PathBuf,
+    },
+}
+
+/// What is left to do for the caller.
+#[derive(Debug)]
+pub enum Applied {
+    /// Nothing.
+    Done,
+    /// Mount `source`, a directory of the host, over `target`, a path in the tree.
+    Bind {
+        /// The host's directory.
+        source: OwnedFd,
+        /// Absolute, in the machine.
+        target: PathBuf,
+    },
+}
+
+/// The directory of the host's journals.
+#[derive(Debug)]
+pub struct HostJournal {
+    dir: OwnedFd,
+    path: PathBuf,
+}
+
+impl HostJournal {
+    /// Opens it, usually at [`JOURNAL_DIRECTORY`]; `None` when there is none: the host keeps no persistent journal.
+    pub fn open(path: &Path) -> Result<Option<Self>> {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(dir) => Ok(Some(Self { dir, path: path.to_owned() })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(failed("open", path, e)),
+        }
+    }
+}
+
+/// Looks at the entry of `id` there.
+pub fn observe(journal: Option<&HostJournal>, id: Id128) -> Result<HostEntry> {
+    let Some(HostJournal { dir: journal, path }) = journal else { return Ok(HostEntry::NoJournal) };
+    let name = id.plain();
+    let place = path.join(&name);
+    let stat = match statx(journal, &name) {
+        Ok(stat) => stat,
+        Err(Errno::NOENT) => return Ok(HostEntry::Absent),
+        Err(e) => return Err(failed("look at", &place, e)),
+    };
+    if stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+        return Ok(HostEntry::MountPoint);
+    }
+    match FileType::from_raw_mode(stat.stx_mode.into()) {
+        FileType::Directory => {
+            let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+            let dir = rustix::fs::openat(journal, &name, flags, Mode::empty()).and_then(Dir::new);
+            let dir = dir.map_err(|e| failed("open", &place, e))?;
+            let mut names = dir.filter_map(|e| e.ok()).filter(|e| !matches!(e.file_name().to_bytes(), b"." | b".."));
+            Ok(if names.next().is_none() { HostEntry::EmptyDirectory } else { HostEntry::Directory })
+        }
+        FileType::Symlink => {
+            let target = read_link(journal, &name).map_err(|e| failed("read the link", &place, e))?;
+            let there = rustix::fs::openat(journal, &name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+            Ok(if there.is_ok() { HostEntry::Link(target) } else { HostEntry::DeadLink(target) })
+        }
+        _ => Ok(HostEntry::Other),
+    }
+}
+
+/// Does what the plan says. `tree` is the root of the tree without an id map and
+/// `tree_path` its path. Everything done is pushed on `undo` at once, so that it can be taken back after an error too.
+pub fn apply(
+    plan: &LinkPlan,
+    HostJournal { dir: journal, path: journal_path }: &HostJournal,
+    (tree, tree_path): (BorrowedFd<'_>, &Path),
+    owner: Owner,
+    undo: &mut Vec<LinkUndo>,
+) -> Result<Applied> {
+    match plan {
+        LinkPlan::Nothing | LinkPlan::Skip(_) => Ok(Applied::Done),
+        LinkPlan::Guest { id, target, existing } => {
+            make_in_tree(*id, tree, tree_path, owner, undo)?;
+            if *existing == Existing::Replaceable {
+                clear((journal, journal_path), *id, undo)?;
+            }
+            if *existing != Existing::Wanted {
+                let path = journal_path.join(id.plain());
+                rustix::fs::symlinkat(target, journal, id.plain()).map_err(|e| failed("make the link", &path, e))?;
+                undo.push(LinkUndo::RemoveLink { path, target: target.clone() });
+            }
+            Ok(Applied::Done)
+        }
+        LinkPlan::Host { id, existing } => {
+            make_in_tree(*id, tree, tree_path, owner, undo)?;
+            let place = journal_path.join(id.plain());
+            if *existing == Existing::Nothing {
+                rustix::fs::mkdirat(journal, id.plain(), Mode::from_raw_mode(0o755))
+                    .map_err(|e| failed("make", &place, e))?;
+                undo.push(LinkUndo::RemoveDirectory { root: journal_path.clone(), below: id.plain().into() });
+            }
+            let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+            let source =
+                rustix::fs::openat(journal, id.plain(), flags, Mode::empty()).map_err(|e| failed("open", &place, e))?;
+            Ok(Applied::Bind { source, target: Path::new(JOURNAL_DIRECTORY).join(id.plain()) })
+        }
+    }
+}
+
+/// Makes `/var/log/journal/ID` in the tree. A link on the way is refused: on the host it would lead somewhere else.
+fn make_in_tree(
+    id: Id128,
+    tree: BorrowedFd<'_>,
+    tree_path: &Path,
+    owner: Owner,
+    undo: &mut Vec<LinkUndo>,
+) -> Result<()> {
+    let name = id.plain();
+    let mut below = PathBuf::new();
+    let mut here: Option<OwnedFd> = None;
+    for part in ["var", "log", "journal", &name] {
+        below.push(part);
+        let parent = here.as_ref().map_or(tree, |fd| fd.as_fd());
+        let shown = tree_path.join(&below);
+        let made = match rustix::fs::mkdirat(parent, part, Mode::from_raw_mode(0o755)) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(e) => return Err(failed("make", &shown, e)),
+        };
+        if made {
+            undo.push(LinkUndo::RemoveDirectory { root: tree_path.to_owned(), below: below.clone() });
+        }
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let fd = rustix::fs::openat2(parent, part, flags, Mode::empty(), resolve).map_err(|e| match e {
+            Errno::LOOP | Errno::NOTDIR => Diagnostic::new(
+                Code::ImageObject,
+                format!("cannot link the journal: in the tree {} is not a directory", shown.display()),
+            ),
+            e => failed("open", &shown, e),
+        })?;
+        if made {
+            let (uid, gid) = (Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)));
+            rustix::fs::chownat(&fd, "", uid, gid, AtFlags::EMPTY_PATH)
+                .map_err(|e| failed("change the owner of", &shown, e))?;
+        }
+        here = Some(fd);
+    }
+    let mounted = here.is_some_and(|fd| {
+        rustix::fs::statx(&fd, "", AtFlags::EMPTY_PATH, StatxFlags::MODE)
+            .is_ok_and(|s| s.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+    });
+    match mounted {
+        true => Err(Diagnostic::new(
+            Code::JournalLink,
+            format!("cannot link the journal: something is mounted at {}", tree_path.join(below).display()),
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Removes a link to a tree that is gone, or an empty directory.
+fn clear((journal, journal_path): (&OwnedFd, &Path), id: Id128, undo: &mut Vec<LinkUndo>) -> Result<()> {
+    let name = id.plain();
+    let path = journal_path.join(&name);
+    let removing = |e| failed("remove", &path, e);
+    match read_link(journal, &name) {
+        Ok(target) => {
+            rustix::fs::unlinkat(journal, &name, AtFlags::empty()).map_err(removing)?;
+            undo.push(LinkUndo::RestoreLink { path: path.clone(), target });
+        }
+        Err(_) => {
+            let stat = statx(journal, &name).map_err(removing)?;
+            rustix::fs::unlinkat(journal, &name, AtFlags::REMOVEDIR).map_err(removing)?;
+            let (mode, uid, gid) = (u32::from(stat.stx_mode) & 0o7777, stat.stx_uid, stat.stx_gid);
+            undo.push(LinkUndo::RestoreDirectory { path: path.clone(), mode, uid, gid });
+        }
+    }
+    Ok(())
+}
+
+impl LinkUndo {
+    /// Takes it back. What somebody else has changed since is left as it is.
+    pub fn run(&self) -> Result<()> {
+        let (path, result) = match self {
+            Self::RemoveLink { path, target } => {
+                let ours = read_link(rustix::fs::CWD, path).is_ok_and(|t| t == *target);
+                (path.clone(), if ours { rustix::fs::unlink(path) } else { Ok(()) })
+            }
+            Self::RestoreLink { path, target } => (path.clone(), rustix::fs::symlink(target, path)),
+            Self::RestoreDirectory { path, mode, uid, gid } => {
+                let (uid, gid) = (Some(Uid::from_raw(*uid)), Some(Gid::from_raw(*gid)));
+                let made = rustix::fs::mkdir(path, Mode::from_raw_mode(0o700))
+                    .and_then(|()| rustix::fs::chown(path, uid, gid))
+                    .and_then(|()| rustix::fs::chmod(path, Mode::from_raw_mode(*mode)));
+                (path.clone(), made)
+            }
+            Self::RemoveDirectory { root, below } => (root.join(below), remove_empty(root, below)),
+        };
+        match result {
+            Ok(()) | Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOENT) => Ok(()),
+            Err(e) => {
+                let what = format!("cannot put back {} as it was", path.display());
+                Err(Diagnostic::new(Code::ReleaseFailed, what).errno(e))
+            }
+        }
+    }
+}
+
+fn remove_empty(root: &Path, below: &Path) -> rustix::io::Result<()> {
+    let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
+    let mut dir = rustix::fs::open(root, flags, Mode::empty())?;
+    if let Some(parent) = below.parent().filter(|p| *p != Path::new("")) {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        dir = rustix::fs::openat2(&dir, parent, flags, Mode::empty(), resolve)?;
+    }
+    rustix::fs::unlinkat(&dir, below.file_name().unwrap_or_default(), AtFlags::REMOVEDIR)
+}
+
+fn statx(dir: &OwnedFd, name: &str) -> rustix::io::Result<rustix::fs::Statx> {
+    rustix::fs::statx(dir, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)
+}
+
+fn read_link(dir: impl AsFd, path: impl rustix::path::Arg) -> rustix::io::Result<PathBuf> {
+    let target = rustix::fs::readlinkat(dir, path, Vec::new())?;
+    Ok(PathBuf::from(std::ffi::OsString::from_vec(target.into_bytes())))
+}
+
+fn failed(doing: &str, path: &Path, errno: Errno) -> Diagnostic {
+    Diagnostic::new(Code::JournalLink, format!("cannot link the journal: cannot {doing} {}", path.display()))
+        .errno(errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    struct Scene {
+        dir: PathBuf,
+        id: Id128,
+    }
+
+    impl Scene {
+        fn new(test: &str) -> Self {
+            let dir = std::env::temp_dir().join(format!("spawn-test-link-{test}-{}", std::process::id()));
+            std::fs::create_dir_all(dir.join("tree")).unwrap();
+            std::fs::create_dir_all(dir.join("host")).unwrap();
+            Self { dir, id: Id128::from_bytes([7; 16]).unwrap() }
+        }
+
+        fn entry(&self) -> PathBuf {
+            self.dir.join("host").join(self.id.plain())
+        }
+
+        fn in_tree(&self) -> PathBuf {
+            self.dir.join("tree/var/log/journal").join(self.id.plain())
+        }
+
+        fn observe(&self) -> HostEntry {
+            observe(HostJournal::open(&self.dir.join("host")).unwrap().as_ref(), self.id).unwrap()
+        }
+
+        fn guest(&self, existing: Existing) -> LinkPlan {
+            LinkPlan::Guest { id: self.id, target: self.in_tree(), existing }
+        }
+
+        fn apply(&self, plan: &LinkPlan, undo: &mut Vec<LinkUndo>) -> Result<Applied> {
+            let journal = HostJournal::open(&self.dir.join("host")).unwrap().unwrap();
+            let tree_path = self.dir.join("tree");
+            let tree = std::fs::File::open(&tree_path).unwrap();
+            let me = tree.metadata().unwrap();
+            apply(plan, &journal, (tree.as_fd(), &tree_path), Owner { uid: me.uid(), gid: me.gid() }, undo)
+        }
+
+        fn take_back(&self, undo: Vec<LinkUndo>) {
+            for step in undo.iter().rev() {
+                step.run().unwrap();
+            }
+        }
+    }
+
+    impl Drop for Scene {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.dir).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_link_is_made_and_taken_back() {
+        let scene = Scene::new("made");
+        assert_eq!(scene.observe(), HostEntry::Absent);
+        let mut undo = Vec::new();
+        scene.apply(&scene.guest(Existing::Nothing), &mut undo).unwrap();
+        std::fs::write(scene.entry().join("system.journal"), "").unwrap();
+        assert!(scene.in_tree().join("system.journal").exists());
+        assert_eq!(scene.observe(), HostEntry::Link(scene.in_tree()));
+        std::fs::remove_file(scene.in_tree().join("system.journal")).unwrap();
+        scene.take_back(undo);
+        assert_eq!(scene.observe(), HostEntry::Absent);
+        assert!(!scene.dir.join("tree/var").exists());
+    }
+
+    #[test]
+    fn what_was_replaced_comes_back() {
+        let scene = Scene::new("replaced");
+        let mut undo = Vec::new();
+        symlink("/nonexistent/journal", scene.entry()).unwrap();
+        let dead = HostEntry::DeadLink("/nonexistent/journal".into());
+        assert_eq!(scene.observe(), dead);
+        scene.apply(&scene.guest(Existing::Replaceable), &mut undo).unwrap();
+        scene.take_back(std::mem::take(&mut undo));
+        assert_eq!(scene.observe(), dead);
+
+        std::fs::remove_file(scene.entry()).unwrap();
+        std::fs::create_dir(scene.entry()).unwrap();
+        std::fs::set_permissions(scene.entry(), std::os::unix::fs::PermissionsExt::from_mode(0o2750)).unwrap();
+        assert_eq!(scene.observe(), HostEntry::EmptyDirectory);
+        scene.apply(&scene.guest(Existing::Replaceable), &mut undo).unwrap();
+        assert_eq!(scene.observe(), HostEntry::Link(scene.in_tree()));
+        scene.take_back(undo);
+        assert_eq!(scene.observe(), HostEntry::EmptyDirectory);
+        assert_eq!(std::fs::metadata(scene.entry()).unwrap().mode() & 0o7777, 0o2750);
+    }
+
+    #[test]
+    fn a_directory_of_the_host_is_handed_out() {
+        let scene = Scene::new("host");
+        let mut undo = Vec::new();
+        let plan = LinkPlan::Host { id: scene.id, existing: Existing::Nothing };
+        let Applied::Bind { source, target } = scene.apply(&plan, &mut undo).unwrap() else { panic!("no bind") };
+        assert_eq!(rustix::fs::fstat(&source).unwrap().st_ino, std::fs::metadata(scene.entry()).unwrap().ino());
+        assert_eq!(target, Path::new(JOURNAL_DIRECTORY).join(scene.id.plain()));
+        std::fs::write(scene.entry().join("f"), "").unwrap();
+        assert_eq!(scene.observe(), HostEntry::Directory);
+        // Not empty any more: it stays.
+        scene.take_back(undo);
+        assert_eq!(scene.observe(), HostEntry::Directory);
+    }
+
+    #[test]
+    fn links_and_files_in_the_tree_are_refused_and_lead_nowhere() {
+        let scene = Scene::new("hostile");
+        let canary = scene.dir.join("canary");
+        std::fs::create_dir(&canary).unwrap();
+        for hostile in ["var", "var/log", "var/log/journal"] {
+            let at = scene.dir.join("tree").join(hostile);
+            std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+            symlink(&canary, &at).unwrap();
+            let mut undo = Vec::new();
+            let error = scene.apply(&scene.guest(Existing::Nothing), &mut undo).unwrap_err();
+            assert_eq!(error.code(), Code::ImageObject, "{error}");
+            scene.take_back(undo);
+            assert_eq!(std::fs::read_dir(&canary).unwrap().count(), 0);
+            assert_eq!(scene.observe(), HostEntry::Absent);
+            std::fs::remove_file(&at).unwrap();
+        }
+        std::fs::write(scene.dir.join("tree/var/log/journal"), "").unwrap();
+        assert!(scene.apply(&scene.guest(Existing::Nothing), &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn other_entries_are_told_apart() {
+        let scene = Scene::new("kinds");
+        std::fs::write(scene.entry(), "").unwrap();
+        assert_eq!(scene.observe(), HostEntry::Other);
+        assert_eq!(observe(None, scene.id).unwrap(), HostEntry::NoJournal);
+        assert!(HostJournal::open(&scene.dir.join("missing")).unwrap().is_none());
+    }
+}
