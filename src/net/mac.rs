@@ -94,6 +94,25 @@ mod tests {
         assert!(macs.iter().all(|m| m.0[0] & 3 == 2));
     }
 
+    /// Read off the links that systemd-nspawn 257 and 262 made on hosts with these machine ids.
+    #[test]
+    fn the_addresses_of_systemd_nspawn() {
+        for (host, machine, host_mac, container_mac) in [
+            (0xdc18fcb7072d47eab90ca2f0c1583ad7, "netfoo", "f2:c4:7e:b6:50:4b", "da:cd:b4:df:e7:91"),
+            (0xdc18fcb7072d47eab90ca2f0c1583ad7, "a-very-long-machine-name", "ea:d4:c2:db:3a:43", "6a:5d:d0:23:4a:2e"),
+            (0x47656e2ed6cc40bc93ea1748cd08ca26, "netfoo", "c2:ad:ad:8c:db:25", "a2:3e:6d:cd:ad:a5"),
+            (
+                0x47656e2ed6cc40bc93ea1748cd08ca26_u128,
+                "a-very-long-machine-name",
+                "ee:bb:7e:61:cf:fe",
+                "da:67:86:22:8c:79",
+            ),
+        ] {
+            let mac = |role| MacAddress::hash(&host.to_be_bytes(), machine.as_bytes(), role).to_string();
+            assert_eq!((mac(MacRole::VethHost), mac(MacRole::VethContainer)), (host_mac.into(), container_mac.into()));
+        }
+    }
+
     #[test]
     fn shown_as_hexadecimal_pairs() {
         assert_eq!(MacAddress([2, 0, 0xab, 1, 0x10, 255]).to_string(), "02:00:ab:01:10:ff");

@@ -74,6 +74,13 @@ mod tests {
     }
 
     #[test]
+    fn long_names_are_cut_as_systemd_nspawn_257_and_262_did() {
+        let link = LinkName::fit("ve-a-very-long-machine-name".into());
+        assert_eq!(link.name, "ve-a-very-lm3p6");
+        assert_eq!(link.alternative(), Some("ve-a-very-long-machine-name"));
+    }
+
+    #[test]
     fn the_alternative_name_has_a_limit_too() {
         let of_len = |n: usize| LinkName::fit("v".repeat(n));
         assert_eq!(of_len(127).alternative().map(str::len), Some(127));
