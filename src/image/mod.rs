@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The tree of a container: finding and locking it, reading and writing in it, the user ids it is seen with.
 
+pub mod inside;
 #[cfg(test)]
 pub(crate) mod testing;
+
+pub use inside::{Crossing, Found, ImageRoot, LastLink, Owner};
+pub mod osrelease;
+pub mod users;
+pub use osrelease::{OsRelease, check_is_os, host_machine_id, machine_id};
+pub use users::{UserIdentity, resolve_user};
