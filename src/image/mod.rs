@@ -10,3 +10,7 @@ pub mod osrelease;
 pub mod users;
 pub use osrelease::{OsRelease, check_is_os, host_machine_id, machine_id};
 pub use users::{UserIdentity, resolve_user};
+pub mod lock;
+mod lock_file;
+pub use lock::{TreeLock, lock_tree};
+pub use lock_file::{LockFile, LockMode};
