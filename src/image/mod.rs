@@ -14,3 +14,5 @@ pub mod lock;
 mod lock_file;
 pub use lock::{TreeLock, lock_tree};
 pub use lock_file::{LockFile, LockMode};
+pub mod idmap;
+pub use idmap::{IdMap, MapNamespace, MountsBelow, SeenAs, SourceOwner, idmap_supported};
