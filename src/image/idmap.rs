@@ -229,23 +229,4 @@ mod tests {
         assert!(MapNamespace::new(&broken).is_err());
         assert_eq!(children(), before);
     }
-
-    /// `cargo test --lib image::idmap -- --ignored --nocapture`
-    #[test]
-    #[ignore = "a measurement"]
-    fn cost() {
-        let tree = ImageRoot::open("/var/tmp".as_ref(), Crossing::Allowed).unwrap();
-        let map = IdMap::of_range(range(524288));
-        let mut times: Vec<_> = (0..500)
-            .map(|_| {
-                let start = std::time::Instant::now();
-                let namespace = MapNamespace::new(&map).unwrap();
-                let made = start.elapsed();
-                drop(namespace.clone_mapped(tree.as_fd(), MountsBelow::LeftOut).unwrap());
-                (made, start.elapsed())
-            })
-            .collect();
-        times.sort();
-        println!("namespace, with mapped copy: median {:?}, best {:?}", times[250], times[0]);
-    }
 }
