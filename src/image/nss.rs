@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const GETENT: &str = "/usr/bin/getent";
 /// Sources of users that need no asking: what the files say is read here, and of what systemd adds, only the ranges of
 /// systemd-nsresourced can be in a container's range, which shows in its registry.
-const KNOWN_SOURCES: [&str; 4] = ["files", "compat", "systemd", "altfiles"];
+const KNOWN_SOURCES: [&str; 3] = ["files", "compat", "systemd"];
 /// Most that is read of an answer.
 const ANSWER_MAX: usize = 1 << 20;
 
