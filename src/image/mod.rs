@@ -6,6 +6,7 @@ pub mod idmap;
 pub mod inside;
 pub mod lock;
 mod lock_file;
+pub mod map_tree;
 mod nss;
 pub mod osrelease;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub use idmap::{IdMap, MapNamespace, MountsBelow, SeenAs, SourceOwner, idmap_sup
 pub use inside::{Crossing, Found, ImageRoot, LastLink, Owner};
 pub use lock::{TreeLock, lock_tree};
 pub use lock_file::{LockFile, LockMode};
+pub use map_tree::map_tree;
 pub use nss::{NssAnswer, NssCheck};
 pub use osrelease::{OsRelease, check_is_os, host_machine_id, machine_id};
 pub use uid_range::{PickedRange, ReservedIds, TreeOwner, identity_range, pick_range, range_of_tree};
