@@ -5,7 +5,7 @@
 use super::lock_file::{LockError, LockFile, LockMode};
 use crate::error::{Code, Diagnostic, Result};
 use rustix::io::Errno;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
@@ -37,23 +37,26 @@ fn lock_tree_below(run: &Path, tree: BorrowedFd<'_>, mode: LockMode) -> Result<T
                 .help("use --ephemeral, --read-only or --volatile=yes")),
         };
     };
-    let lock =
-        |dir: &Path, name: OsString| LockFile::take(dir, &name, mode).map_err(|e| refused(&path, &dir.join(&name), e));
-
     let mut beside = OsString::from(".#");
     beside.push(name);
     beside.push(".lck");
-    let beside = match LockFile::take(above, &beside, mode) {
-        Ok(lock) => Some(lock),
-        // A tree that nobody can write to is shared without a file.
-        Err(LockError::Failed(Errno::ROFS)) if mode == LockMode::Shared => None,
-        Err(e) => return Err(refused(&path, &above.join(&beside), e)),
-    };
+    // What is below /dev belongs to this host alone: the other lock is enough there.
+    let beside = if path.starts_with("/dev") { None } else { lock_beside(&path, above, &beside, mode)? };
 
     let stat = rustix::fs::fstat(tree)
         .map_err(|e| Diagnostic::new(Code::Prepare, format!("cannot examine {}", path.display())).errno(e))?;
-    let by_inode = lock(&make_lock_dir(run)?, format!("inode-{}:{}", stat.st_dev, stat.st_ino).into())?;
+    let (dir, name) = (make_lock_dir(run)?, format!("inode-{}:{}", stat.st_dev, stat.st_ino));
+    let by_inode = LockFile::take(&dir, name.as_ref(), mode).map_err(|e| refused(&path, &dir.join(&name), e))?;
     Ok(TreeLock { beside, by_inode: Some(by_inode) })
+}
+
+fn lock_beside(tree: &Path, above: &Path, name: &OsStr, mode: LockMode) -> Result<Option<LockFile>> {
+    match LockFile::take(above, name, mode) {
+        Ok(lock) => Ok(Some(lock)),
+        // A tree that nobody can write to is shared without a file.
+        Err(LockError::Failed(Errno::ROFS)) if mode == LockMode::Shared => Ok(None),
+        Err(e) => Err(refused(tree, &above.join(name), e)),
+    }
 }
 
 fn make_lock_dir(run: &Path) -> Result<PathBuf> {
@@ -131,6 +134,28 @@ mod tests {
         drop(lock);
         assert!(!dir.path().join(".#foo.lck").exists());
         lock_tree_below(run.path(), same.as_fd(), LockMode::Shared).unwrap();
+    }
+
+    #[test]
+    fn where_nobody_can_write_a_shared_lock_needs_no_file() {
+        use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+        if !crate::image::testing::is_root("image::lock where_nobody_can_write_a_shared_lock_needs_no_file") {
+            return;
+        }
+        let (dir, run) = (TempDir::new(), TempDir::new());
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+        rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
+        rustix::mount::mount("none", dir.path(), "tmpfs", MountFlags::empty(), None).unwrap();
+        std::fs::create_dir(dir.path().join("foo")).unwrap();
+        rustix::mount::mount_remount(dir.path(), MountFlags::RDONLY, c"").unwrap();
+        let tree = ImageRoot::open(&dir.path().join("foo"), Crossing::Allowed).unwrap();
+        let lock = lock_tree_below(run.path(), tree.as_fd(), LockMode::Shared).unwrap();
+        assert!(lock.beside.is_none() && lock.by_inode.is_some());
+        drop(lock);
+        let error = lock_tree_below(run.path(), tree.as_fd(), LockMode::Exclusive).unwrap_err();
+        assert!(error.to_string().contains("EROFS") && error.remedy().is_some(), "{error}");
+        drop(tree);
+        rustix::mount::unmount(dir.path(), UnmountFlags::DETACH).unwrap();
     }
 
     #[test]

@@ -30,9 +30,10 @@ pub fn map_tree(map: &MapNamespace, tree: BorrowedFd<'_>, shown: &Path) -> Resul
 
 /// The mounts that the tree consists of and that cannot be mapped: where, the type of the file system, why.
 fn unmappable(map: &MapNamespace, tree: BorrowedFd<'_>) -> Vec<(PathBuf, OsString, Errno)> {
-    let (Ok(top), Ok(table)) =
-        (std::fs::read_link(format!("/proc/self/fd/{}", tree.as_raw_fd())), std::fs::read("/proc/thread-self/mountinfo"))
-    else {
+    let (Ok(top), Ok(table)) = (
+        std::fs::read_link(format!("/proc/self/fd/{}", tree.as_raw_fd())),
+        std::fs::read("/proc/thread-self/mountinfo"),
+    ) else {
         return Vec::new();
     };
     let mounts = table.split(|&b| b == b'\n').filter_map(mount_point_and_type);
