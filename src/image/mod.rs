@@ -1,1 +1,26 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+//! The tree of a container: finding and locking it, reading and writing in it, the ids that its users have on the host.
+
+pub mod find;
+pub mod idmap;
+pub mod inside;
+pub mod lock;
+mod lock_file;
+pub mod map_tree;
+mod nss;
+pub mod osrelease;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod uid_range;
+pub mod users;
+
+pub use find::{default_tree, find_machine};
+pub use idmap::{IdMap, MapNamespace, MountsBelow, SeenAs, SourceOwner, idmap_supported};
+pub use inside::{Crossing, Found, ImageRoot, LastLink, Owner};
+pub use lock::{TreeLock, lock_tree};
+pub use lock_file::{LockFile, LockMode};
+pub use map_tree::map_tree;
+pub use nss::{NssAnswer, NssCheck};
+pub use osrelease::{OsRelease, check_is_os, host_machine_id, machine_id};
+pub use uid_range::{PickedRange, ReservedIds, TreeOwner, identity_range, pick_range, range_of_tree};
+pub use users::{UserIdentity, resolve_user};

@@ -2,3 +2,7 @@
 //! The only `unsafe` code: thin wrappers of system calls that rustix and nix lack. No policy here.
 #![allow(unsafe_code)]
 pub mod bpf;
+
+pub mod mount_setattr;
+pub mod net;
+pub mod userns;

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Mapping the owners of a whole tree, or saying which part of it cannot be mapped.
+
+use super::idmap::{MapNamespace, MountsBelow};
+use crate::error::{Code, Diagnostic, Result};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use std::ffi::OsString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// Most mounts that are named in one message.
+const NAMED_MAX: usize = 5;
+
+/// A copy of a tree with all the mounts below it, its owners mapped, attached nowhere yet. Fails with E0402 naming the
+/// mounts whose file system does not let its owners be mapped.
+pub fn map_tree(map: &MapNamespace, tree: BorrowedFd<'_>, shown: &Path) -> Result<OwnedFd> {
+    map.clone_mapped(tree, MountsBelow::Mapped).map_err(|e| {
+        let what = format!("cannot map the owners of the tree {}", shown.display());
+        let shown = Diagnostic::new(Code::Mount, what).errno(e);
+        let unmapped = unmappable(map, tree);
+        let named = unmapped.iter().take(NAMED_MAX).fold(shown, |shown, (path, kind, e)| {
+            let why = if *e == Errno::PERM { "are mapped already, or are not ours" } else { "cannot be mapped" };
+            shown.note(format!("the owners on {} ({}) {why}", path.display(), kind.display()))
+        });
+        named.help("use --private-users=no, or a tree on another file system")
+    })
+}
+
+/// The mounts that the tree consists of and that cannot be mapped: where, the type of the file system, why.
+fn unmappable(map: &MapNamespace, tree: BorrowedFd<'_>) -> Vec<(PathBuf, OsString, Errno)> {
+    let (Ok(top), Ok(table)) = (
+        std::fs::read_link(format!("/proc/self/fd/{}", tree.as_raw_fd())),
+        std::fs::read("/proc/thread-self/mountinfo"),
+    ) else {
+        return Vec::new();
+    };
+    let mounts = table.split(|&b| b == b'\n').filter_map(mount_point_and_type);
+    let (below, above): (Vec<_>, Vec<_>) = mounts.partition(|(point, _)| point.starts_with(&top) && *point != top);
+    // The tree itself is on the last mounted of the deepest mounts that lead to it.
+    let above =
+        above.into_iter().filter(|(point, _)| top.starts_with(point)).max_by_key(|(point, _)| point.as_os_str().len());
+    let own = above.map(|(_, kind)| (top, kind));
+    let tried = own.into_iter().chain(below).filter_map(|(point, kind)| {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let mount = rustix::fs::open(&point, flags, Mode::empty()).ok()?;
+        let errno = map.clone_mapped(mount.as_fd(), MountsBelow::LeftOut).err()?;
+        Some((point, kind, errno))
+    });
+    tried.collect()
+}
+
+/// Mount point and type of the file system in a line of proc_pid_mountinfo(5).
+fn mount_point_and_type(line: &[u8]) -> Option<(PathBuf, OsString)> {
+    let mut fields = line.split(|&b| b == b' ').skip(4);
+    let point = unescape(fields.next()?);
+    let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
+    Some((OsString::from_vec(point).into(), std::ffi::OsStr::from_bytes(kind).into()))
+}
+
+/// Turns the octal escapes of blanks and backslashes back.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let [first, more @ ..] = rest {
+        rest = more;
+        match (first, more) {
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', behind @ ..]) => {
+                plain.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                rest = behind;
+            }
+            _ => plain.push(*first),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::testing::{TempDir, is_root};
+    use crate::image::{Crossing, IdMap, ImageRoot};
+    use crate::model::UidRange;
+    use nix::sched::{CloneFlags, unshare};
+    use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+
+    #[test]
+    fn lines_of_the_mount_table() {
+        let line = b"36 35 98:0 /mnt1 /mnt\\040a\\134 rw,noatime shared:1 master:2 - ext3 /dev/root rw";
+        assert_eq!(mount_point_and_type(line), Some(("/mnt a\\".into(), "ext3".into())));
+        assert_eq!(mount_point_and_type(b""), None);
+        assert_eq!(unescape(b"\\9\\04"), b"\\9\\04");
+    }
+
+    #[test]
+    fn a_mount_that_cannot_be_mapped_is_named() {
+        if !is_root("image::map_tree a_mount_that_cannot_be_mapped_is_named") {
+            return;
+        }
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
+        let dir = TempDir::new();
+        let names = ["with blank", "fine", "bad"].map(|name| dir.path().join(name));
+        names.iter().for_each(|name| std::fs::create_dir(name).unwrap());
+        mount("none", &names[0], "ramfs", MountFlags::empty(), None).unwrap();
+        mount("none", &names[1], "tmpfs", MountFlags::empty(), None).unwrap();
+        let tree = ImageRoot::open(dir.path(), Crossing::Allowed).unwrap();
+        let range = UidRange::new(524288, 65536).unwrap();
+        let map = MapNamespace::new(&IdMap::of_range(range)).unwrap();
+
+        let error = map_tree(&map, tree.as_fd(), dir.path()).unwrap_err();
+        assert_eq!(error.code(), Code::Mount);
+        let shown = error.to_string();
+        assert!(shown.contains("with blank (ramfs) cannot be mapped") && !shown.contains("fine"), "{shown}");
+
+        rustix::mount::unmount(&names[0], rustix::mount::UnmountFlags::DETACH).unwrap();
+        let mapped = map_tree(&map, tree.as_fd(), dir.path()).unwrap();
+        let stat = rustix::fs::statat(&mapped, "fine", rustix::fs::AtFlags::empty()).unwrap();
+        assert_eq!(stat.st_uid, 524288);
+        rustix::mount::unmount(&names[1], rustix::mount::UnmountFlags::DETACH).unwrap();
+    }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Network: interface flags by ioctl (netdevice(7)), socket options of netlink(7).
+
+use rustix::io::Errno;
+use rustix::ioctl::{Updater, ioctl};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// Brings the loopback interface of the caller's network namespace up. Allocates nothing, so it may be called between
+/// clone and execve.
+pub fn lo_up_current() -> Result<(), Errno> {
+    let socket = match rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None) {
+        // A kernel without IPv4 still has links.
+        Err(Errno::AFNOSUPPORT) => {
+            rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?
+        }
+        other => other?,
+    };
+    let mut request =
+        libc::ifreq { ifr_name: [0; libc::IFNAMSIZ], ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: 0 } };
+    request.ifr_name[0] = b'l' as libc::c_char;
+    request.ifr_name[1] = b'o' as libc::c_char;
+    // SAFETY: SIOCGIFFLAGS reads the name from and writes the flags into a `struct ifreq`, which `request` is, and
+    // keeps no pointer to it.
+    unsafe { ioctl(&socket, Updater::<{ libc::SIOCGIFFLAGS as _ }, libc::ifreq>::new(&mut request))? };
+    // SAFETY: every bit pattern is a valid c_short, and the kernel has just written this member of the union.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    request.ifr_ifru.ifru_flags = flags | libc::IFF_UP as libc::c_short;
+    // SAFETY: SIOCSIFFLAGS only reads name and flags of a `struct ifreq`, which `request` is; both are set.
+    unsafe { ioctl(&socket, Updater::<{ libc::SIOCSIFFLAGS as _ }, libc::ifreq>::new(&mut request)) }
+}
+
+/// Asks for the kernel's words with every refusal (`NETLINK_EXT_ACK`).
+pub fn netlink_ext_ack(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    let on: libc::c_int = 1;
+    // SAFETY: the option takes an int; `on` lives through the call and its size is what is passed.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_NETLINK,
+            libc::NETLINK_EXT_ACK,
+            (&raw const on).cast(),
+            size_of_val(&on) as libc::socklen_t,
+        )
+    };
+    if done == 0 { Ok(()) } else { Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)) }
+}
