@@ -1,3 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The only `unsafe` code: thin wrappers of system calls that rustix and nix lack. No policy here.
 #![allow(unsafe_code)]
+
+pub mod ofd_lock;
+pub mod programs;
+pub mod spawn_program;
+pub mod terminal_attributes;
