@@ -120,6 +120,7 @@ fn run(command: &[&str]) {
     assert!(Command::new(command[0]).args(&command[1..]).status().unwrap().success(), "{command:?}");
 }
 
+#[allow(clippy::zombie_processes, reason = "whether it outlives the supervisor is what is tested")]
 fn sleeper(in_group: Option<&Path>) -> Child {
     let script = match in_group {
         Some(group) => format!("echo $$ >{}/cgroup.procs && exec sleep 300", group.display()),
@@ -165,6 +166,7 @@ fn as_supervisor() {
     std::thread::sleep(Duration::from_secs(60));
 }
 
+#[allow(clippy::zombie_processes, reason = "as in sleeper")]
 fn acquire_everything(dir: &Path, undo: &mut Undo) {
     let lock = OfdLock::try_at(&dir.join("lock"), LockKind::Exclusive).unwrap();
     undo.push(Release::Unlock(lock), "the lock").unwrap();
@@ -211,6 +213,7 @@ fn acquire_everything(dir: &Path, undo: &mut Undo) {
     undo.forget(forgotten);
 }
 
+#[allow(clippy::zombie_processes, reason = "as in sleeper")]
 fn acquire_recorded(dir: &Path, undo: &mut Undo) {
     let (runtime, stale) = RuntimeDir::claim(&dir.join("run"), "foo", undo).unwrap();
     assert!(stale.is_none());
@@ -221,6 +224,7 @@ fn acquire_recorded(dir: &Path, undo: &mut Undo) {
     let group = group_of(dir);
     undo.push(PathRelease::RemoveCgroup(group.clone()), "the group").unwrap();
     std::fs::create_dir(&group).unwrap();
+    undo.push(Release::KillCgroup(std::fs::File::open(&group).unwrap().into()), "its processes").unwrap();
     let (alone, grouped) = (sleeper(None), sleeper(Some(&group)));
     undo.push(Release::KillProcess(pidfd(&alone)), "the process").unwrap();
     println!("alone {}\ngrouped {}", alone.id(), grouped.id());

@@ -40,7 +40,7 @@ impl Keeper {
     /// Starts it. Nothing but its connection and a pidfd of the caller is inherited.
     ///
     /// # Errors
-    /// [`Code::Prepare`] when the process cannot be made or its program not be run.
+    /// [`Code::Prepare`] when the process cannot be made. One that cannot run its program shows at a later push.
     pub fn start() -> Result<Self> {
         Self::try_start().map_err(|errno| {
             Diagnostic::new(Code::Prepare, "cannot start the keeper, the process that cleans up after a killed spawn")
@@ -118,6 +118,9 @@ impl Keeper {
         let parts = [IoSlice::new(&header), IoSlice::new(text)];
         rustix::io::retry_on_intr(|| sendmsg(&self.socket, &parts, &mut ancillary, SendFlags::NOSIGNAL))
             .map(|_| ())
-            .map_err(|errno| Diagnostic::new(Code::Prepare, "the keeper cannot be reached").errno(errno))
+            .map_err(|errno| {
+                let errno = self.process.failure().unwrap_or(errno);
+                Diagnostic::new(Code::Prepare, "the keeper does not run").errno(errno)
+            })
     }
 }

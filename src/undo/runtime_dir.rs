@@ -135,6 +135,7 @@ fn make_base(base: &Path) -> Result<()> {
 fn take_lock(base: &Path, name: &str, dir: &Path) -> Result<OfdLock> {
     let path = base.join(format!(".{name}.lock"));
     let start = Instant::now();
+    let mut seen = start;
     let mut keeper_was_ended = false;
     loop {
         match OfdLock::try_at(&path, LockKind::Exclusive) {
@@ -142,9 +143,12 @@ fn take_lock(base: &Path, name: &str, dir: &Path) -> Result<OfdLock> {
             other => return other.map_err(|errno| cannot("lock", &path).errno(errno)),
         }
         let record = read_record(dir);
+        if record.is_some() {
+            seen = Instant::now();
+        }
         match &record {
             // Either its first record is about to be written, or its last things have been removed.
-            None if start.elapsed() < MOMENT => {}
+            None if seen.elapsed() < MOMENT => {}
             // The supervisor was killed and its keeper is still at work: it has 2 s for each thing that hangs.
             Some(record) if !record.supervisor.is_alive() && start.elapsed() < PATIENCE => {}
             Some(Record { keeper: Some(keeper), supervisor, .. }) if !supervisor.is_alive() && !keeper_was_ended => {
