@@ -6,3 +6,8 @@ pub mod bpf;
 pub mod mount_setattr;
 pub mod net;
 pub mod userns;
+
+pub mod ofd_lock;
+pub mod programs;
+pub mod spawn_program;
+pub mod terminal_attributes;

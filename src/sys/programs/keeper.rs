@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! The keeper: outlives the supervisor and undoes what it had acquired, should it be killed.
+//!
+//! Descriptor 0 is the connection to the supervisor, 1 its pidfd. Messages are described in `wire.rs`. The list is run
+//! when the connection ends, or the supervisor does, without a `Done`.
+#![no_std]
+#![no_main]
+
+#[path = "calls.rs"]
+mod calls;
+#[path = "list.rs"]
+mod list;
+#[path = "remove.rs"]
+mod remove;
+#[path = "rt.rs"]
+mod rt;
+#[path = "wire.rs"]
+mod wire;
+
+use calls::{POLLIN, Poll, Time};
+use core::ffi::CStr;
+use list::List;
+use wire::Op;
+
+const SUPERVISOR: i32 = 0;
+const SUPERVISOR_PIDFD: i32 = 1;
+/// How long one release may wait for something to be gone.
+const PATIENCE_MS: u64 = 2000;
+
+static mut LIST: List = List::EMPTY;
+
+fn main(_: rt::Arguments) -> i32 {
+    // Without this a ^C meant for somebody else could end the keeper; it can hardly fail, and if so, going on is best.
+    let _blocked = calls::block_signals();
+    calls::set_name(c"(spawn-keeper)");
+    #[allow(static_mut_refs, reason = "one thread, one borrow")]
+    // SAFETY: this is the only place that names LIST and it runs once, so the borrow is the only one there ever is.
+    let list = unsafe { &mut LIST };
+    if let Ending::Done = listen(list) {
+        return 0;
+    }
+    list.each_backwards(|op, fd, text| {
+        // Each stands for itself: nobody is left to hear of a failure, and the next one may still succeed.
+        let _outcome = undo(op, fd, text);
+        if fd >= 0 {
+            let _closed = calls::close(fd);
+        }
+    });
+    0
+}
+
+enum Ending {
+    Done,
+    Abandoned,
+}
+
+/// Follows the supervisor until it is done or gone.
+fn listen(list: &mut List) -> Ending {
+    let mut buffer = [0u8; wire::HEADER + wire::MAX_ONE_TEXT];
+    loop {
+        let mut polls =
+            [Poll { fd: SUPERVISOR, wanted: POLLIN, got: 0 }, Poll { fd: SUPERVISOR_PIDFD, wanted: POLLIN, got: 0 }];
+        if calls::poll(&mut polls, None) == Err(calls::EINTR) {
+            continue;
+        }
+        // The messages first: what a killed supervisor had sent is still to be taken in.
+        loop {
+            let (length, fd) = match calls::receive(SUPERVISOR, &mut buffer) {
+                Ok((0, _)) => return Ending::Abandoned,
+                Ok(message) => message,
+                Err(calls::EINTR) => continue,
+                Err(calls::EAGAIN) => break,
+                Err(_) => return Ending::Abandoned,
+            };
+            if let Some(ending) = take_in(list, &buffer[..length], fd) {
+                return ending;
+            }
+        }
+        // A clone of the supervisor may hold the other end of the connection open, so its death is looked for as well.
+        if polls[1].got != 0 {
+            return Ending::Abandoned;
+        }
+    }
+}
+
+fn take_in(list: &mut List, message: &[u8], fd: Option<i32>) -> Option<Ending> {
+    let unwanted = match wire::parse(message) {
+        Some((Op::Done, ..)) => return Some(Ending::Done),
+        Some((Op::Released, id, _)) => list.remove(id).flatten(),
+        Some((op, id, text)) if list.push(id, op, fd, text) => None,
+        _ => fd,
+    };
+    if let Some(fd) = unwanted {
+        let _closed = calls::close(fd);
+    }
+    None
+}
+
+fn undo(op: Op, fd: i32, text: &[u8]) -> calls::Result<()> {
+    let path = CStr::from_bytes_until_nul(text).map_err(|_| calls::ENOENT)?;
+    match op {
+        Op::Done | Op::Released | Op::Hold => {}
+        Op::KillProcess => {
+            calls::pidfd_kill(fd)?;
+            calls::poll(&mut [Poll { fd, wanted: POLLIN, got: 0 }], Some(Time::milliseconds(PATIENCE_MS)))?;
+        }
+        Op::KillCgroup => kill_cgroup(fd)?,
+        Op::RestoreTerminal => {
+            let attributes = text.first_chunk::<44>().ok_or(calls::ENOENT)?;
+            calls::set_terminal(fd, attributes)?;
+        }
+        Op::Unmount => {
+            calls::unmount(path)?;
+        }
+        Op::RemoveFile => {
+            calls::unlink(calls::AT_FDCWD, path, 0)?;
+        }
+        Op::RemoveDir => {
+            calls::unlink(calls::AT_FDCWD, path, calls::AT_REMOVEDIR)?;
+        }
+        Op::RemoveTree => remove::tree(path)?,
+        Op::RemoveCgroup => remove::cgroups(path, PATIENCE_MS)?,
+        Op::DeleteLink => {
+            let (message, length) = wire::delete_link_message(path.to_bytes()).ok_or(calls::ENOENT)?;
+            calls::netlink_request(&message[..length])?;
+        }
+    }
+    Ok(())
+}
+
+/// Kills everything in a control group (cgroup.kill, Linux 5.14) and waits until it is empty.
+fn kill_cgroup(group: i32) -> calls::Result<()> {
+    let kill = calls::open(group, c"cgroup.kill", calls::O_WRONLY)?;
+    let written = calls::write(kill, b"1");
+    calls::close(kill)?;
+    written?;
+    let deadline = calls::now().saturating_add(PATIENCE_MS);
+    while calls::now() < deadline {
+        let events = calls::open(group, c"cgroup.events", 0)?;
+        let mut buffer = [0; 128];
+        let length = calls::read(events, &mut buffer);
+        calls::close(events)?;
+        if buffer[..length?].windows(11).any(|part| part == b"populated 0") {
+            break;
+        }
+        calls::sleep(Time::milliseconds(2));
+    }
+    Ok(())
+}

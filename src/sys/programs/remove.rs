@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Removal of directories with what is below them.
+
+use crate::calls::{self, AT_FDCWD, AT_REMOVEDIR, Result, Time};
+use core::ffi::CStr;
+
+/// Deepest level that is looked into.
+const MAX_DEPTH: u32 = 8;
+/// `d_type` of a directory (getdents64(2)).
+const DT_DIR: u8 = 4;
+
+/// Removes a directory with what is in it, through no link and on no other file system.
+pub fn tree(path: &CStr) -> Result<()> {
+    let dir = calls::open_dir(AT_FDCWD, path)?;
+    empty(dir, MAX_DEPTH);
+    calls::close(dir)?;
+    calls::unlink(AT_FDCWD, path, AT_REMOVEDIR).map(|_| ())
+}
+
+fn empty(dir: i32, depth: u32) {
+    each_entry(dir, |name, _| {
+        if calls::unlink(dir, name, 0) == Err(calls::EISDIR) {
+            descend(dir, name, depth);
+        }
+    });
+}
+
+fn descend(dir: i32, name: &CStr, depth: u32) {
+    if let Some(depth) = depth.checked_sub(1)
+        && let Ok(below) = calls::open_dir(dir, name)
+    {
+        empty(below, depth);
+        // What cannot be removed here shows when the directory above is not empty.
+        let _closed = calls::close(below);
+        let _removed = calls::unlink(dir, name, AT_REMOVEDIR);
+    }
+}
+
+/// Removes a control group and those below it. The kernel refuses for a while after the last process has gone.
+pub fn cgroups(path: &CStr, patience_ms: u64) -> Result<()> {
+    let deadline = calls::now().saturating_add(patience_ms);
+    loop {
+        match calls::unlink(AT_FDCWD, path, AT_REMOVEDIR) {
+            Ok(_) | Err(calls::ENOENT) => return Ok(()),
+            Err(errno) if calls::now() >= deadline => return Err(errno),
+            Err(_) => {}
+        }
+        let dir = calls::open_dir(AT_FDCWD, path)?;
+        remove_groups_below(dir, MAX_DEPTH);
+        calls::close(dir)?;
+        if calls::unlink(AT_FDCWD, path, AT_REMOVEDIR).is_err() {
+            calls::sleep(Time::milliseconds(5));
+        }
+    }
+}
+
+fn remove_groups_below(dir: i32, depth: u32) {
+    let Some(depth) = depth.checked_sub(1) else { return };
+    each_entry(dir, |name, kind| {
+        if kind == DT_DIR
+            && let Ok(below) = calls::open_dir(dir, name)
+        {
+            remove_groups_below(below, depth);
+            // A group that stays shows when the one above cannot be removed.
+            let _closed = calls::close(below);
+            let _removed = calls::unlink(dir, name, AT_REMOVEDIR);
+        }
+    });
+}
+
+/// Calls `act` with name and type of everything in `dir`.
+fn each_entry(dir: i32, act: impl Fn(&CStr, u8)) {
+    /// `d_ino`, `d_off`, `d_reclen`, `d_type` in front of the name.
+    const FIXED: usize = 19;
+    let mut buffer = [0u8; 1024];
+    while let Ok(length @ 1..) = calls::read_dir(dir, &mut buffer) {
+        let mut rest = &buffer[..length];
+        while let Some(head) = rest.first_chunk::<FIXED>() {
+            let record = u16::from_ne_bytes([head[16], head[17]]) as usize;
+            let Some((entry, next)) = rest.split_at_checked(record.max(FIXED)) else { break };
+            if let Ok(name) = CStr::from_bytes_until_nul(&entry[FIXED..])
+                && name != c"."
+                && name != c".."
+            {
+                act(name, head[18]);
+            }
+            rest = next;
+        }
+    }
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Runs a release in this process.
+
+use super::release::{PathRelease, Release};
+use crate::error::{Code, Diagnostic, Result};
+use crate::sys::programs::wire::{DELETE_LINK_MAX, delete_link_message};
+use crate::sys::terminal_attributes::TerminalAttributes;
+use nix::sys::signal::{SigSet, Signal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use rustix::mount::UnmountFlags;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, sendto, socket_with};
+use rustix::process::{WaitId, WaitIdOptions};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long one release may wait for something to be gone.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+const MAX_DEPTH: u32 = 8;
+
+/// Runs it, waiting for `patience` at most where there is something to wait for.
+pub(super) fn perform(release: Release, patience: Duration) -> Result<()> {
+    match release {
+        Release::KillProcess(pidfd) => {
+            kill_process(pidfd.as_fd(), patience).map_err(|e| failed("kill the process".into(), e))
+        }
+        Release::KillCgroup(group) => {
+            kill_cgroup(group.as_fd(), patience).map_err(|e| failed("kill the control group".into(), e))
+        }
+        Release::RestoreTerminal { terminal, attributes } => {
+            restore(terminal.as_fd(), &attributes).map_err(|e| failed("restore the terminal".into(), e))
+        }
+        Release::Unlock(lock) => lock.unlock().map_err(|e| failed("give the lock up".into(), e)),
+        Release::Path(path) => perform_path(&path, patience),
+        Release::Call(call) => call(),
+    }
+}
+
+/// Runs a release that is named by a path.
+pub(super) fn perform_path(release: &PathRelease, patience: Duration) -> Result<()> {
+    use rustix::fs::{rmdir, unlink};
+    use rustix::mount::unmount;
+    let (verb, subject, outcome) = match release {
+        PathRelease::Unmount(path) => {
+            let done = unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
+            // EINVAL: nothing is mounted there, umount(2).
+            ("unmount", path.display().to_string(), but(done, Errno::INVAL))
+        }
+        PathRelease::RemoveFile(path) => ("remove the file", path.display().to_string(), unlink(path)),
+        PathRelease::RemoveDir(path) => ("remove the directory", path.display().to_string(), rmdir(path)),
+        PathRelease::RemoveTree(path) => ("remove the directory", path.display().to_string(), remove_tree(path)),
+        PathRelease::RemoveCgroup(path) => {
+            ("remove the control group", path.display().to_string(), remove_cgroup(path, patience))
+        }
+        PathRelease::DeleteLink(name) => ("delete the network link", name.clone(), delete_link(name)),
+    };
+    but(outcome, Errno::NOENT).map_err(|errno| failed(format!("{verb} {subject}"), errno))
+}
+
+fn failed(what: String, errno: Errno) -> Diagnostic {
+    Diagnostic::new(Code::ReleaseFailed, format!("cannot {what}")).errno(errno)
+}
+
+fn but(outcome: rustix::io::Result<()>, harmless: Errno) -> rustix::io::Result<()> {
+    if outcome == Err(harmless) { Ok(()) } else { outcome }
+}
+
+/// Sends SIGKILL, waits until the process is gone, and reaps it when it is a child. `ETIMEDOUT` when it stays.
+pub(super) fn kill_process(pidfd: BorrowedFd<'_>, patience: Duration) -> rustix::io::Result<()> {
+    but(rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL), Errno::SRCH)?;
+    if !wait_readable(pidfd, patience)? {
+        return Err(Errno::TIMEDOUT);
+    }
+    // ECHILD: somebody else's child, or reaped already.
+    let reaped = rustix::process::waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+    but(reaped.map(|_| ()), Errno::CHILD)
+}
+
+/// Waits until `fd` can be read, as a pidfd can when its process is gone.
+pub(super) fn wait_readable(fd: BorrowedFd<'_>, patience: Duration) -> rustix::io::Result<bool> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&left)) {
+            Err(Errno::INTR) => {}
+            other => return other.map(|ready| ready > 0),
+        }
+    }
+}
+
+/// Kills what is in the control group and waits until it is empty. `ETIMEDOUT` when it does not become so.
+pub(super) fn kill_cgroup(group: BorrowedFd<'_>, patience: Duration) -> rustix::io::Result<()> {
+    let open = |name: &CStr, flags| rustix::fs::openat(group, name, flags | OFlags::CLOEXEC, Mode::empty());
+    // ENOENT, ENODEV: the group was removed, so nobody is in it.
+    let kill = match open(c"cgroup.kill", OFlags::WRONLY) {
+        Err(Errno::NOENT | Errno::NODEV) => return Ok(()),
+        other => other?,
+    };
+    but(rustix::io::write(&kill, b"1").map(|_| ()), Errno::NODEV)?;
+    let deadline = Instant::now() + patience;
+    loop {
+        let events = match open(c"cgroup.events", OFlags::RDONLY) {
+            Err(Errno::NOENT | Errno::NODEV) => return Ok(()),
+            other => other?,
+        };
+        let mut text = [0; 128];
+        match rustix::io::read(&events, &mut text) {
+            Err(Errno::NODEV) => return Ok(()),
+            Ok(length) if text[..length].windows(11).any(|part| part == b"populated 0") => return Ok(()),
+            outcome => outcome?,
+        };
+        if Instant::now() >= deadline {
+            return Err(Errno::TIMEDOUT);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn restore(terminal: BorrowedFd<'_>, attributes: &TerminalAttributes) -> rustix::io::Result<()> {
+    let mut stop = SigSet::empty();
+    stop.add(Signal::SIGTTOU);
+    // Blocked, the signal is not sent and the call goes through from the background too (tcsetattr(3)).
+    let before = stop.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK);
+    let outcome = attributes.set_on(terminal);
+    if let Ok(before) = before {
+        // Setting a mask that was read a moment ago cannot fail.
+        let _restored = before.thread_set_mask();
+    }
+    // EIO: the terminal was hung up; there is nothing to restore.
+    but(outcome, Errno::IO)
+}
+
+fn open_dir(at: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<std::os::fd::OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat2(at, name, flags, Mode::empty(), ResolveFlags::NO_XDEV)
+}
+
+fn open_top(path: &Path) -> rustix::io::Result<std::os::fd::OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
+}
+
+fn remove_tree(path: &Path) -> rustix::io::Result<()> {
+    empty(open_top(path)?.as_fd(), MAX_DEPTH)?;
+    rustix::fs::rmdir(path)
+}
+
+fn empty(dir: BorrowedFd<'_>, depth: u32) -> rustix::io::Result<()> {
+    let below = depth.checked_sub(1).ok_or(Errno::LOOP)?;
+    each_entry(dir, |name, _| match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
+        Err(Errno::ISDIR) => {
+            empty(open_dir(dir, name)?.as_fd(), below)?;
+            rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)
+        }
+        other => but(other, Errno::NOENT),
+    })
+}
+
+fn remove_cgroup(path: &Path, patience: Duration) -> rustix::io::Result<()> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match rustix::fs::rmdir(path) {
+            Err(Errno::BUSY) if Instant::now() < deadline => {}
+            other => return other,
+        }
+        remove_groups_below(open_top(path)?.as_fd(), MAX_DEPTH)?;
+        match rustix::fs::rmdir(path) {
+            Err(Errno::BUSY) => std::thread::sleep(Duration::from_millis(5)),
+            other => return other,
+        }
+    }
+}
+
+fn remove_groups_below(dir: BorrowedFd<'_>, depth: u32) -> rustix::io::Result<()> {
+    let below = depth.checked_sub(1).ok_or(Errno::LOOP)?;
+    each_entry(dir, |name, kind| {
+        if kind != FileType::Directory {
+            return Ok(());
+        }
+        remove_groups_below(open_dir(dir, name)?.as_fd(), below)?;
+        // The caller tries again while one of them is still busy.
+        but(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR), Errno::BUSY)
+    })
+}
+
+/// Calls `act` for every entry and goes on after a failure; the first one is returned.
+fn each_entry(
+    dir: BorrowedFd<'_>,
+    mut act: impl FnMut(&CStr, FileType) -> rustix::io::Result<()>,
+) -> rustix::io::Result<()> {
+    let mut first = Ok(());
+    for entry in Dir::read_from(dir)? {
+        let entry = entry?;
+        if entry.file_name() != c"." && entry.file_name() != c".." {
+            first = first.and(act(entry.file_name(), entry.file_type()));
+        }
+    }
+    first
+}
+
+fn delete_link(name: &str) -> rustix::io::Result<()> {
+    let (message, length) = delete_link_message(name.as_bytes()).ok_or(Errno::NODEV)?;
+    // Protocol 0 is NETLINK_ROUTE.
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+    sendto(&socket, &message[..length], SendFlags::empty(), &netlink::SocketAddrNetlink::new(0, 0))?;
+    // The kernel answers before sendto returns: struct nlmsghdr, then the errno as a negative number.
+    let mut answer = [0u8; 16 + 4 + DELETE_LINK_MAX];
+    let (received, _) = rustix::net::recv(&socket, &mut answer[..], RecvFlags::DONTWAIT)?;
+    let errno = answer[..received].get(16..20).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes);
+    match errno {
+        Some(0) => Ok(()),
+        Some(errno) => but(Err(Errno::from_raw_os_error(-errno)), Errno::NODEV),
+        None => Err(Errno::BADMSG),
+    }
+}
