@@ -159,6 +159,12 @@ fn decode(raw: usize) -> Result<usize, Errno> {
 mod tests {
     use super::*;
 
+    /// Says so past the harness, which keeps what passing tests print to itself.
+    fn skipped(what: &str) {
+        use std::io::Write;
+        std::io::stderr().write_all(format!("SKIPPED {what}\n").as_bytes()).unwrap();
+    }
+
     /// A line of /proc/thread-self/status, as a set.
     fn status(key: &str) -> u64 {
         let text = std::fs::read_to_string("/proc/thread-self/status").unwrap();
@@ -181,7 +187,7 @@ mod tests {
     fn sets_are_lost_and_raised() {
         let kill = 1 << 5;
         if bounding() & get().unwrap().permitted & (1 << 8 | kill) != (1 << 8 | kill) {
-            return eprintln!("SKIPPED sets_are_lost_and_raised: needs CAP_SETPCAP and CAP_KILL");
+            return skipped("sets_are_lost_and_raised: needs CAP_SETPCAP and CAP_KILL");
         }
         let thread = std::thread::spawn(move || {
             limit_bounding(kill | 1 << 8).unwrap();
