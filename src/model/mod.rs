@@ -8,7 +8,7 @@ mod modes;
 mod names;
 mod resources;
 
-pub use caps::{Capability, CapabilitySet, CapabilityWords};
+pub use caps::{Capability, CapabilitySet, CapabilityWords, DEFAULT_BOUNDING, UnknownCapability};
 pub use custom_mount::{Bind, BindIdmap, BindSource, CustomMount, Overlay, PivotRoot, Tmpfs};
 pub use ids::{Id128, UidRange};
 pub use modes::*;

@@ -1,1 +1,3 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+
+pub mod capabilities;

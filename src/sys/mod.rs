@@ -11,3 +11,6 @@ pub mod ofd_lock;
 pub mod programs;
 pub mod spawn_program;
 pub mod terminal_attributes;
+
+pub mod caps;
+pub mod seccomp;
