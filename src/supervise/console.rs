@@ -223,24 +223,38 @@ impl<'a> Console<'a> {
         }
     }
 
-    /// Forwards what the container has left behind, when it is gone: until there is no more or `limit` has passed.
-    pub(super) fn finish(&mut self, limit: Duration) {
+    /// Forwards what the container has left behind, when it is gone: until there is no more, or `limit` has passed, after
+    /// which it can be called again.
+    pub(super) fn finish(&mut self, limit: Duration) -> Flushed {
         // With no slave open the kernel says EIO after the last byte.
         self.slave = None;
         let deadline = Instant::now() + limit;
         let (mut none, mut found) = (None, Vec::new());
+        let mut flushed = Flushed::All;
         for flow in &mut self.flows {
             if matches!(flow.role, Role::Output | Role::RelayOut) {
                 let mut filter = Filter { keys: &mut none, tap: &mut self.tap, now: deadline, found: &mut found };
-                flow.drain(&mut self.streams, &mut filter, deadline);
+                if flow.drain(&mut self.streams, &mut filter, deadline) == Flushed::NotYet {
+                    flushed = Flushed::NotYet;
+                }
             }
         }
+        flushed
     }
 
     fn push(&mut self, stream: Stream) -> usize {
         self.streams.push(Some(stream));
         self.streams.len() - 1
     }
+}
+
+/// How far [`Console::finish`] came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flushed {
+    /// Everything has been written.
+    All,
+    /// The viewer has not taken all of it yet.
+    NotYet,
 }
 
 /// What looks at the bytes on their way.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! One direction of forwarding: a source, a bounded buffer, a sink.
 
-use super::console::Filter;
+use super::console::{Filter, Flushed};
 use super::event::EventLoop;
 use super::stream::{Moved, Stream};
 use crate::sys::termios::TermState;
@@ -91,22 +91,22 @@ impl Flow {
     }
 
     /// Moves everything that is left, waiting for the sink at most until `deadline`.
-    pub(super) fn drain(&mut self, streams: &mut [Option<Stream>], filter: &mut Filter<'_, '_>, deadline: Instant) {
+    pub(super) fn drain(
+        &mut self,
+        streams: &mut [Option<Stream>],
+        filter: &mut Filter<'_, '_>,
+        deadline: Instant,
+    ) -> Flushed {
         loop {
             if self.pending().is_empty() && !self.fill(streams, filter) {
-                return;
+                return Flushed::All;
             }
-            let Some(to) = self.to else {
-                (self.buffer, self.written) = (Vec::new(), 0);
-                continue;
-            };
             self.empty(streams);
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            if !self.pending().is_empty() && !streams[to].as_ref().is_some_and(|s| s.wait_writable(left)) {
-                return;
+            let takes = |sink: &Stream| sink.wait_writable(left);
+            let waits = !self.pending().is_empty();
+            if left.is_zero() || (waits && !self.to.and_then(|to| streams[to].as_ref()).is_some_and(takes)) {
+                return Flushed::NotYet;
             }
         }
     }

@@ -27,6 +27,7 @@ pub use terminal::{Position, SavedState, Terminal, position, size_from_environme
 
 use crate::error::{Code, Diagnostic, Result};
 use crate::sys::child::{self, Ending, Which, Zombie};
+use console::Flushed;
 use rustix::io::Errno;
 use signals::Notice;
 use std::os::fd::BorrowedFd;
@@ -34,8 +35,10 @@ use std::time::{Duration, Instant};
 
 /// How long a killed leader may take to go before the supervisor gives up on it: it hangs in the kernel.
 const KILL_LIMIT: Duration = Duration::from_secs(30);
-/// How long the output that the container left behind may take to be written.
+/// How long the output that the container left behind may take to be written once a stop was asked for.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+/// How often signals are looked at meanwhile.
+const FLUSH_STEP: Duration = Duration::from_millis(200);
 
 /// The container's first process.
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +110,7 @@ pub fn run(running: Running<'_, '_, '_>) -> Result<Outcome> {
     let started = supervisor.console.start(&events, Instant::now());
     supervisor.warn(started);
     let served = supervisor.serve(&mut events);
-    supervisor.console.finish(FLUSH_LIMIT);
+    supervisor.flush();
     served?;
     match child::wait(Which::PidFd(supervisor.leader.pidfd), Zombie::Reap) {
         Ok(Some((_, ending))) => Ok(ending.into()),
@@ -157,6 +160,26 @@ impl Supervisor<'_, '_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Writes what the container left behind. A viewer that does not read (a pager) holds this up as it would hold up any
+    /// program, but not beyond a stop signal.
+    fn flush(&mut self) {
+        let stopping = self.stop.is_stopping() || !self.gone;
+        let mut give_up = stopping.then(|| Instant::now() + FLUSH_LIMIT);
+        while self.console.finish(FLUSH_STEP) == Flushed::NotYet {
+            while let Some(notice) = self.signals.next() {
+                if notice == Notice::Stop {
+                    give_up = Some(Instant::now());
+                }
+            }
+            if give_up.is_some_and(|at| Instant::now() >= at) {
+                let lost =
+                    Diagnostic::new(Code::ConsoleFailed, "the last output of the container could not be written")
+                        .cause("nobody reads it");
+                return self.warn(Err(lost));
+            }
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {

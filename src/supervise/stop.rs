@@ -132,6 +132,11 @@ impl StopPolicy {
         }
     }
 
+    /// Whether a stop has begun.
+    pub fn is_stopping(&self) -> bool {
+        self.stage != Stage::Running
+    }
+
     /// When it was killed.
     pub fn killed_at(&self) -> Option<Instant> {
         match self.stage {

@@ -113,7 +113,10 @@ impl Terminal {
                     side.use_as.make_raw(&mut state);
                     state.apply(&side.fd)
                 });
-                if let Err(e) = applied {
+                // After a hang-up there is nothing left to set.
+                if let Err(e) = applied
+                    && e != Errno::IO
+                {
                     outcome = Err(Diagnostic::new(Code::ConsoleFailed, "cannot set the terminal to raw mode").errno(e));
                 }
             }

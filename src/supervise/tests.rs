@@ -415,8 +415,98 @@ fn a_process_listens_to_what_it_handles_or_blocks() {
     scene.wait_for_start();
     let pid = scene.child.id() as i32;
     assert_eq!(listens(pid, SignalNumber::TERM), Listens::Yes);
-    assert_eq!(listens(pid, SignalNumber::POWER_OFF), Listens::No);
     assert_eq!(listens(i32::MAX, SignalNumber::TERM), Listens::Yes, "not to be seen");
     scene.child.kill().unwrap();
     scene.child.wait().unwrap();
+    // A shell blocks signals while it forks; this one does not fork.
+    let mut scene = Scene::new("echo ready; exec sleep 60");
+    scene.wait_for_start();
+    assert_eq!(listens(scene.child.id() as i32, SignalNumber::TERM), Listens::No);
+    scene.child.kill().unwrap();
+    scene.child.wait().unwrap();
+}
+
+/// More than the console's buffer (16 KiB) and less than that and the terminal's (8 KiB) hold together: the payload is
+/// gone before anybody reads.
+const LEFT_BEHIND: usize = 22_000;
+
+/// A payload that leaves output behind; its viewer is a full pipe, to be read by the function when the payload is gone.
+fn leave_behind<R: Send + 'static>(
+    tap: Tap<'_>,
+    read: impl FnOnce(OwnedFd) -> R + Send + 'static,
+) -> (Outcome, Vec<Event>, R) {
+    let mut scene = Scene::new(&format!("stty raw -echo; echo ready; head -c 1; exec head -c {LEFT_BEHIND} /dev/zero"));
+    scene.wait_for_start();
+    write_all(&scene.pty.as_ref().unwrap().master, b"0");
+    let (viewer, output) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+    rustix::pipe::fcntl_setpipe_size(&output, 4096).unwrap();
+    write_all(&output, &[b'x'; 4096]);
+    let signals = Signals::block().unwrap();
+    let mut console = Console::new().tap(tap);
+    console.attach(scene.pty.take().unwrap(), Viewer::ReadOnly { output: output.as_fd() }).unwrap();
+    let stat = format!("/proc/{}/stat", scene.child.id());
+    let reader = thread::spawn(move || {
+        let give_up = Instant::now() + LIMIT;
+        while !std::fs::read_to_string(&stat).unwrap().contains(") Z ") && Instant::now() < give_up {
+            thread::sleep(Duration::from_millis(10));
+        }
+        read(viewer)
+    });
+    let outcome = scene.run(&mut console, &signals, vec![]);
+    let result = reader.join().unwrap();
+    (outcome, scene.events.take(), result)
+}
+
+#[test]
+fn a_slow_viewer_gets_the_last_output() {
+    let (outcome, events, got) =
+        leave_behind(Box::new(|_| ()), |viewer| read_until(&viewer, |b| b.len() > 4096 + LEFT_BEHIND).len());
+    assert_eq!((outcome, events, got), (Outcome::Exited(0), vec![], 4096 + 1 + LEFT_BEHIND));
+}
+
+#[test]
+fn a_stop_signal_ends_the_wait_for_a_viewer() {
+    use nix::sys::signal::{Signal, raise};
+    let mut seen: usize = 0;
+    let tap: Tap<'_> = Box::new(move |bytes| {
+        // More than the buffer holds can only come while the rest is flushed.
+        let before = seen;
+        seen += bytes.len();
+        if before <= 16384 && seen > 16384 {
+            raise(Signal::SIGTERM).unwrap();
+        }
+    });
+    let (outcome, events, viewer) = leave_behind(tap, |viewer| {
+        let mut left = 5 * 4096;
+        while left > 0 {
+            left -= rustix::io::read(&viewer, &mut [0; 4096][..left.min(4096)]).unwrap();
+        }
+        viewer
+    });
+    assert_eq!(outcome, Outcome::Exited(0));
+    assert!(matches!(&events[..], [Event::Warning(d)] if d.code() == Code::ConsoleFailed), "{events:?}");
+    drop(viewer);
+}
+
+#[test]
+fn a_hang_up_of_the_console_is_survived_without_spinning() {
+    if Command::new("perl").arg("-v").output().is_err() {
+        eprintln!("skipped: needs perl for TIOCVHANGUP");
+        return;
+    }
+    let program = r#"my $p = readlink "/proc/self/fd/0"; syswrite STDOUT, "ready\n";
+        select(undef, undef, undef, 0.3); ioctl(STDIN, 0x5437, 0) or die;
+        select(undef, undef, undef, 0.5); open(F, ">", $p); syswrite F, "after\n"; close F; exit 9"#;
+    let mut scene = Scene::new(&format!("exec perl -e '{program}'"));
+    scene.wait_for_start();
+    let (viewer, output) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+    let signals = Signals::block().unwrap();
+    let mut console = Console::new();
+    console.attach(scene.pty.take().unwrap(), Viewer::ReadOnly { output: output.as_fd() }).unwrap();
+    let cpu = || rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let before = cpu();
+    assert_eq!(scene.run(&mut console, &signals, vec![]), Outcome::Exited(9));
+    let used = (cpu().tv_sec - before.tv_sec) * 1_000_000 + (cpu().tv_nsec - before.tv_nsec) / 1000;
+    assert!(used < 40_000, "{used} µs of CPU");
+    assert_eq!(read_some(&viewer), b"after\r\n");
 }

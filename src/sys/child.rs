@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 /// Which children to wait for.
 #[derive(Clone, Copy)]
 pub enum Which<'a> {
-    /// Any.
+    /// Any child of the calling thread (`__WNOTHREAD`; in a program with one thread that is all of them).
     Any,
     /// The one that this pidfd names.
     PidFd(BorrowedFd<'a>),
@@ -36,11 +36,11 @@ pub enum Ending {
 /// `__WALL` is set: the payload's first process is a `CLONE_PARENT` child, which may have another exit signal than
 /// SIGCHLD.
 pub fn wait(which: Which<'_>, zombie: Zombie) -> Result<Option<(i32, Ending)>> {
-    let (kind, id) = match which {
-        Which::Any => (libc::P_ALL, 0),
-        Which::PidFd(fd) => (libc::P_PIDFD, fd.as_raw_fd() as libc::id_t),
+    let (kind, id, limits) = match which {
+        Which::Any => (libc::P_ALL, 0, libc::__WNOTHREAD),
+        Which::PidFd(fd) => (libc::P_PIDFD, fd.as_raw_fd() as libc::id_t, 0),
     };
-    let mut flags = libc::WEXITED | libc::WNOHANG | libc::__WALL;
+    let mut flags = libc::WEXITED | libc::WNOHANG | libc::__WALL | limits;
     if zombie == Zombie::Keep {
         flags |= libc::WNOWAIT;
     }
