@@ -93,7 +93,13 @@ impl Session {
         let supervisor =
             format!("env {blocked} {} --exact supervisor --ignored --nocapture --test-threads=1 2>&3", me.display());
         let shell = Command::new("setsid")
-            .args([setsid, "--wait", "sh", "-c", &format!("exec 3>&2; s() {{ exec {supervisor}; }}; {script}")])
+            .args([
+                setsid,
+                "--wait",
+                "sh",
+                "-c",
+                &format!("exec 3>&2; S='{supervisor}'; s() {{ eval exec \"$S\"; }}; {script}"),
+            ])
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .stdin(end())
@@ -242,6 +248,30 @@ fn without_a_controlling_terminal_it_is_used_but_not_acquired() {
     session.expect_log("outcome");
     session.expect_screen("end");
     assert!(!session.is_raw());
+}
+
+#[test]
+fn under_su_with_and_without_a_terminal_of_its_own() {
+    if !can_run() {
+        return;
+    }
+    if !Command::new("su").args(["root", "-s", "/bin/sh", "-c", "true"]).status().is_ok_and(|s| s.success()) {
+        eprintln!("skipped: su(1) does not work here");
+        return;
+    }
+    for option in ["", "--pty"] {
+        let mut session = Session::new("--ctty", &format!("su {option} root -s /bin/sh -c \"$S\"; echo end"));
+        session.expect_supervisor();
+        session.expect_screen("payload is up");
+        session.wait_until("it is raw", Session::is_raw);
+        session.type_in("hello\r");
+        session.expect_screen("hello\r\nhello\r\n");
+        assert_ne!(session.state(), 'T');
+        session.type_in("\x1d\x1d\x1d");
+        session.expect_log("outcome Ok(Signaled(9))");
+        session.expect_screen("end");
+        assert!(!session.is_raw());
+    }
 }
 
 #[test]
