@@ -75,7 +75,7 @@ impl<'a> Console<'a> {
     }
 
     /// Connects the container's pseudo-terminal. The window size is set; the caller's terminal is not changed before
-    /// [`Console::start`].
+    /// [`super::run`].
     pub fn attach(&mut self, pty: Pty, viewer: Viewer<'_>) -> Result<()> {
         let master = self.push(Stream::own(pty.master)?);
         self.master = Some(master);
