@@ -61,6 +61,7 @@ codes! {
     NetworkFailed = 801, "a network operation failed";
     // 09xx console
     ConsoleFailed = 901, "a console operation failed";
+    SuperviseFailed = 902, "the supervisor cannot watch over the container";
     // 10xx identity, capabilities, filters
     UserUnknown = 1001, "the user is not known in the image";
     IdRange = 1002, "no range of user ids could be had";

@@ -14,3 +14,7 @@ pub mod terminal_attributes;
 
 pub mod caps;
 pub mod seccomp;
+
+pub mod child;
+pub mod disposition;
+pub mod termios;
