@@ -83,6 +83,35 @@ pub(super) fn path_of(bytes: Vec<u8>) -> PathBuf {
     OsString::from_vec(bytes).into()
 }
 
+/// Words with blanks between them, as files hold them: quotes of both kinds keep blanks together, a backslash makes the
+/// next byte literal (`EXTRACT_UNQUOTE` of systemd).
+pub fn split_quoted(text: &OsStr) -> Result<Vec<OsString>, String> {
+    let mut words = Vec::new();
+    let mut word: Option<Vec<u8>> = None;
+    let mut quote = None;
+    let mut bytes = text.as_bytes().iter().copied();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => {
+                let next = bytes.next().ok_or("ends in a backslash that escapes nothing")?;
+                word.get_or_insert_default().push(next);
+            }
+            b'"' | b'\'' if quote.is_none() => {
+                quote = Some(byte);
+                word.get_or_insert_default();
+            }
+            _ if quote == Some(byte) => quote = None,
+            b' ' | b'\t' | b'\n' if quote.is_none() => words.extend(word.take().map(OsString::from_vec)),
+            _ => word.get_or_insert_default().push(byte),
+        }
+    }
+    if quote.is_some() {
+        return Err("has a quote that is not closed".into());
+    }
+    words.extend(word.map(OsString::from_vec));
+    Ok(words)
+}
+
 /// Undoes the C escapes of systemd (`cunescape`), NUL allowed. The error does not repeat the value.
 pub(super) fn unescape_c(text: &[u8]) -> Result<Vec<u8>, String> {
     fn digits(text: &[u8], radix: u32, len: usize) -> Option<u32> {
@@ -254,6 +283,12 @@ mod tests {
         assert_eq!(parts("", 3), Ok(vec![String::new()]));
         let bad: Result<Vec<String>, _> = parts(r"a\", 3);
         assert!(bad.is_err());
+    }
+
+    #[test]
+    fn quoted_words() {
+        assert_eq!(split_quoted(r#" a "b c"'d' \"e '' "#.as_ref()).unwrap(), ["a", "b cd", "\"e", ""]);
+        assert!(split_quoted("'a".as_ref()).is_err());
     }
 
     #[test]
