@@ -50,7 +50,7 @@ const NAMES: &[&str] = &[
 
 /// The names, one a line, as `--capability=help` shows them.
 pub fn capability_names() -> String {
-    NAMES.join("\n").to_ascii_lowercase()
+    NAMES.iter().map(|name| name.to_ascii_lowercase() + "\n").collect()
 }
 
 impl FromStr for CapabilityWords {

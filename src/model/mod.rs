@@ -8,6 +8,8 @@ mod ids;
 mod limits;
 mod modes;
 mod names;
+#[cfg(test)]
+mod properties;
 mod resources;
 mod signals;
 mod words;

@@ -42,7 +42,7 @@ pub(super) const KEYS: &[Key] = &[
     .mask(1)
     .since("v209")
     .secret_after(b'='),
-    Key::option("uid", Execution, Value("USER"), "Run the program as this user", |s, v| user(s, v))
+    Key::option("uid", Execution, Value("USER"), "Run the program as this user", user)
         .short('u')
         .file(Exec, "User")
         .mask(2),
