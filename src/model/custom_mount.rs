@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// One mount option of the command line.
@@ -105,11 +105,7 @@ impl BindSource {
         if let Some(inner) = bytes.strip_prefix(b"+") {
             return container_path(inner).map(Self::Image);
         }
-        let path = path_of(bytes);
-        if path.components().any(|c| c == Component::ParentDir) {
-            return Err(format!("{} must not contain '..'", path.display()));
-        }
-        super::absolute(&path, base).map(Self::Host)
+        super::absolute(&path_of(bytes), base).map(Self::Host)
     }
 
     /// The path, unless it is a temporary directory.
@@ -118,6 +114,12 @@ impl BindSource {
             Self::Host(path) | Self::Image(path) => Some(path),
             Self::Temporary => None,
         }
+    }
+
+    /// Where it appears in the container when nothing else is said.
+    fn same_path(&self) -> Result<PathBuf, String> {
+        let path = self.path().ok_or("needs a path in the container for a temporary directory")?;
+        container_path(path.as_os_str().as_bytes())
     }
 }
 
@@ -155,7 +157,7 @@ impl Bind {
         let source = BindSource::parse(parts.next().unwrap_or_default(), base)?;
         let target = match parts.next() {
             Some(target) => container_path(&target)?,
-            None => source.path().ok_or("needs a path in the container when the source is empty")?.to_path_buf(),
+            None => source.same_path()?,
         };
         let mut bind = Self { source, target, read_only: false, recursive: true, idmap: BindIdmap::None };
         let options = parts.next().unwrap_or_default();
@@ -198,8 +200,10 @@ impl Tmpfs {
         let mut parts = split_colons(value.as_bytes(), 2)?.into_iter();
         let target = container_path(&parts.next().unwrap_or_default())?;
         let options = match parts.next() {
-            Some(options) => String::from_utf8(options).map_err(|_| "the mount options must be UTF-8 text")?,
-            None => "mode=0755".into(),
+            Some(options) if !options.is_empty() => {
+                String::from_utf8(options).map_err(|_| "the mount options must be UTF-8 text")?
+            }
+            _ => "mode=0755".into(),
         };
         Ok(Self { target, options })
     }
@@ -231,9 +235,7 @@ impl Overlay {
         let upper = BindSource::parse(parts.pop().unwrap_or_default(), base)?;
         let target = match target {
             Some(target) => container_path(&target)?,
-            None => {
-                upper.path().ok_or("needs a path in the container when the upper directory is empty")?.to_path_buf()
-            }
+            None => upper.same_path()?,
         };
         let lower: Vec<_> = parts.into_iter().map(|p| BindSource::parse(p, base)).collect::<Result<_, _>>()?;
         if lower.contains(&BindSource::Temporary) {
@@ -324,6 +326,8 @@ mod tests {
         assert_eq!(":/tmp/x".parse::<Bind>().unwrap().source, BindSource::Temporary);
         let relative = Bind::parse_os("a//b".as_ref(), Some(Path::new("/cwd"))).unwrap();
         assert_eq!(relative.target, Path::new("/cwd/a/b"));
+        let above = Bind::parse_os("../a:/b".as_ref(), Some(Path::new("/cwd"))).unwrap();
+        assert_eq!(above.source, BindSource::Host("/cwd/../a".into()));
         for bad in ["", ":", "a", "/a:b", "/a:/b:nope", "/a/../b", "+a", "/a:/b:rbind:x", "/a\\"] {
             assert!(bad.parse::<Bind>().is_err(), "{bad}");
         }
@@ -345,6 +349,7 @@ mod tests {
     #[test]
     fn tmpfs_and_pivot() {
         assert_eq!("/x".parse::<Tmpfs>().unwrap().options, "mode=0755");
+        assert_eq!("/x:".parse::<Tmpfs>().unwrap().options, "mode=0755");
         assert_eq!("/x:size=1M,mode=1777".parse::<Tmpfs>().unwrap().options, "size=1M,mode=1777");
         assert!("x".parse::<Tmpfs>().is_err());
         assert_eq!("/a:/b".parse::<PivotRoot>().unwrap().old, Some("/b".into()));
