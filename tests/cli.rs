@@ -2,6 +2,7 @@
 //! Command lines and what is understood of them, or what a person is told instead. Nothing is started.
 
 use expect_test::expect_file;
+use proptest::prelude::*;
 use spawn::cli::{Caller, Command, parse, render};
 use spawn::config::{Invocation, Settings};
 use spawn::error::{Code, Diagnostic, Sourced};
@@ -263,6 +264,45 @@ fn control_characters_are_escaped() {
     let Err(list) = parse(words, &Caller::default()) else { panic!("accepted") };
     let text = render::diagnostics(Invocation::Spawn, &list);
     assert!(text.chars().all(|c| !c.is_control() || c == '\n'), "{text:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Any line is understood or refused with words; what was typed is found again in what is said about it.
+    #[test]
+    fn arbitrary_lines(words in proptest::collection::vec(prop_oneof![
+        4 => proptest::sample::select(vec![
+            "-D", "-D/x", "-D=x", "-bxD", "-xq", "-kq", "-qk", "-E", "-EA=b", "-M", "-Mm", "-a", "-U", "--", "-", "--user", "--user=a",
+            "--bind", "--bind=/a", "--bi=/a", "--private-users", "--private-users=pick", "--net", "--volatile=", "--nosuch=1", "--=",
+            "--boot=1", "--set-credential=a:b", "x", "m", "/p", "A=b", "--no", "-\u{e4}", "-q\u{e4}b", "--settings", "no", "-=", "",
+        ]).prop_map(OsString::from),
+        1 => proptest::collection::vec(1u8..=255, 0..5).prop_map(OsString::from_vec),
+        1 => proptest::collection::vec(1u8..=255, 0..5).prop_map(|mut b| { b.splice(0..0, *b"--"); OsString::from_vec(b) }),
+        1 => proptest::collection::vec(1u8..=255, 0..5).prop_map(|mut b| { b.insert(0, b'-'); OsString::from_vec(b) }),
+    ], 0..9)) {
+        let line: Vec<OsString> = std::iter::once("spawn".into()).chain(words.iter().cloned()).collect();
+        match parse(line, &Caller { directory: Some("/".into()), ..Caller::default() }) {
+            Err(list) => {
+                prop_assert!(!list.is_empty());
+                prop_assert!(render::diagnostics(Invocation::Spawn, &list).chars().all(|c| !c.is_control() || c == '\n'));
+            }
+            Ok(Command::Run(s)) => {
+                prop_assert!(words.ends_with(&s.argv));
+                let typed = words[..words.len() - s.argv.len()].iter().map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" ");
+                // As in messages.
+                let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+                let typed: String = typed.chars().map(escape).collect();
+                for mount in &s.mounts {
+                    prop_assert!(typed.contains(&mount.origin.to_string()), "{typed:?} {}", mount.origin);
+                }
+                for (setting, short) in [(origin(&s.machine), "-M"), (origin(&s.directory), "-D")] {
+                    prop_assert!(setting == "nobody" || setting.starts_with(short) || setting.starts_with("--"), "{setting}");
+                }
+            }
+            Ok(_) => {}
+        }
+    }
 }
 
 #[test]

@@ -70,6 +70,8 @@ fn every_mode_survives() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn arbitrary_text(text in any::<String>()) {
         all_survive(&text);

@@ -111,9 +111,7 @@ fn image(s: &Settings, found: &mut Vec<Diagnostic>) {
     {
         let what = format!("{root} is the root directory of the host");
         found.push(
-            Diagnostic::new(Code::OptionConflict, what)
-                .origin(root)
-                .help("add -x, --volatile=yes or --volatile=state, so that nothing in it is changed"),
+            Diagnostic::new(Code::OptionConflict, what).origin(root).help("add -x, so that nothing in it is changed"),
         );
     }
 }
