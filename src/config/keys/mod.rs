@@ -11,6 +11,7 @@ mod mounts;
 mod network;
 mod program;
 mod security;
+mod streams;
 mod users;
 
 use super::key::{Key, Lacking};
@@ -30,6 +31,7 @@ pub const TABLE: &[&[Key]] = &[
     limits::KEYS,
     integration::KEYS,
     mounts::KEYS,
+    streams::KEYS,
 ];
 
 /// Every setting, in the order of the help.
