@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! [`Settings`]: everything that was said, with where it was said, before anything is looked up.
 
-use crate::error::Sourced;
+use crate::error::{Origin, Sourced};
 use crate::model::*;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -73,6 +73,8 @@ pub struct Settings {
     // Execution and identity
     /// `-a`, `-b`
     pub start_mode: One<StartMode>,
+    /// Who said `-a` and who said `-b`, where both were said.
+    pub start_mode_clash: Option<(Origin, Origin)>,
     /// The words after the options.
     pub argv: Vec<OsString>,
     /// `--chdir=`

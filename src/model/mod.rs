@@ -2,18 +2,27 @@
 //! Value types that make wrong values unrepresentable: `FromStr` is the only door, `Display` the way back.
 
 mod caps;
+mod caps_words;
 mod custom_mount;
 mod ids;
+mod limits;
 mod modes;
 mod names;
+#[cfg(test)]
+mod properties;
 mod resources;
+mod signals;
+mod words;
 
 pub use caps::{Capability, CapabilitySet, CapabilityWords, DEFAULT_BOUNDING, UnknownCapability};
+pub use caps::{Capability, CapabilitySet, CapabilityWords};
+pub use caps_words::capability_names;
 pub use custom_mount::{Bind, BindIdmap, BindSource, CustomMount, Overlay, PivotRoot, Tmpfs};
 pub use ids::{Id128, UidRange};
 pub use modes::*;
 pub use names::{Hostname, InterfaceName, LinkPair, MachineName, SliceName, UnitProperty};
 pub use resources::{
     CpuList, Credential, CredentialSource, EnvAssignment, FilterWords, Personality, PortForward, Protocol, Rlimit,
-    RlimitResource, Signal,
+    RlimitResource, Signal, is_env_name,
 };
+pub use words::{absolute, as_text, container_path, parse_bool, parse_size, split_quoted};

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The modes that options choose from.
 
-use super::UidRange;
+use super::{UidRange, parse_bool};
 use serde::Serialize;
+use std::str::FromStr;
 
+/// `Name (Yes / No) { … }`: the boolean words choose these two modes as well.
 macro_rules! modes {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),* $(,)? })*) => {$(
+    ($($(#[$doc:meta])* $name:ident $(($yes:ident / $no:ident))? { $($(#[$vdoc:meta])* $variant:ident = $text:literal),* $(,)? })*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
         #[serde(rename_all = "kebab-case")]
@@ -21,6 +23,19 @@ macro_rules! modes {
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(self.word()) }
         }
+        impl FromStr for $name {
+            type Err = String;
+            fn from_str(text: &str) -> Result<Self, String> {
+                if let Some((_, mode)) = Self::ALL.iter().find(|(word, _)| *word == text) {
+                    return Ok(*mode);
+                }
+                $(if let Ok(on) = parse_bool(text) {
+                    return Ok(if on { $name::$yes } else { $name::$no });
+                })?
+                let words: Vec<_> = Self::ALL.iter().map(|(word, _)| *word).collect();
+                Err(format!("must be one of {}", words.join(", ")))
+            }
+        }
     )*};
 }
 
@@ -28,19 +43,19 @@ modes! {
     /// `--dry-run=`
     DryRun { Text = "text", Json = "json" }
     /// `--settings=`
-    SettingsMode { Yes = "yes", No = "no", Override = "override", Trusted = "trusted" }
+    SettingsMode (Yes / No) { Yes = "yes", No = "no", Override = "override", Trusted = "trusted" }
     /// `--volatile=`
-    Volatile { No = "no", Yes = "yes", State = "state", Overlay = "overlay" }
+    Volatile (Yes / No) { No = "no", Yes = "yes", State = "state", Overlay = "overlay" }
     /// `-a`, `-b` or neither.
     StartMode { Pid1 = "pid1", Pid2 = "pid2", Boot = "boot" }
     /// `--register=`
-    Register { No = "no", Yes = "yes", Auto = "auto" }
+    Register (Yes / No) { No = "no", Yes = "yes", Auto = "auto" }
     /// `--scope=`
     ScopeMode { No = "no", Require = "require", Auto = "auto" }
     /// `--private-users-ownership=`
-    Ownership { Off = "off", Chown = "chown", Map = "map", Foreign = "foreign", Auto = "auto" }
+    Ownership (Auto / Off) { Off = "off", Chown = "chown", Map = "map", Foreign = "foreign", Auto = "auto" }
     /// `--resolv-conf=`
-    ResolvConf {
+    ResolvConf (Auto / Off) {
         Off = "off", CopyHost = "copy-host", CopyStatic = "copy-static", CopyUplink = "copy-uplink",
         CopyStub = "copy-stub", ReplaceHost = "replace-host", ReplaceStatic = "replace-static",
         ReplaceUplink = "replace-uplink", ReplaceStub = "replace-stub", BindHost = "bind-host",
@@ -48,9 +63,9 @@ modes! {
         Auto = "auto",
     }
     /// `--timezone=`
-    Timezone { Off = "off", Copy = "copy", Bind = "bind", Symlink = "symlink", Delete = "delete", Auto = "auto" }
+    Timezone (Auto / Off) { Off = "off", Copy = "copy", Bind = "bind", Symlink = "symlink", Delete = "delete", Auto = "auto" }
     /// `--link-journal=`
-    LinkJournal {
+    LinkJournal (Auto / No) {
         No = "no", Auto = "auto", Host = "host", Guest = "guest", TryHost = "try-host", TryGuest = "try-guest",
     }
     /// `--console=`
@@ -76,4 +91,65 @@ pub enum PrivateUsers {
     Managed,
     /// `UID[:N]`.
     Fixed(UidRange),
+}
+
+impl FromStr for PrivateUsers {
+    type Err = String;
+    /// The grammar of the command line, where digits are always a user id and never a boolean.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.bytes().all(|b| b.is_ascii_digit());
+        match text {
+            "pick" => Ok(Self::Pick),
+            "identity" => Ok(Self::Identity),
+            "managed" => Ok(Self::Managed),
+            _ if !digits && let Ok(on) = parse_bool(text) => Ok(if on { Self::FromTree } else { Self::No }),
+            _ => text.parse().map(Self::Fixed).map_err(|why: String| {
+                match text.starts_with(|c: char| c.is_ascii_digit()) {
+                    true => why,
+                    false => "must be one of yes, no, pick, identity, managed, or UID[:N]".into(),
+                }
+            }),
+        }
+    }
+}
+
+impl std::fmt::Display for PrivateUsers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::No => f.write_str("no"),
+            Self::FromTree => f.write_str("yes"),
+            Self::Pick => f.write_str("pick"),
+            Self::Identity => f.write_str("identity"),
+            Self::Managed => f.write_str("managed"),
+            Self::Fixed(range) => range.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans_choose_modes() {
+        assert_eq!("on".parse(), Ok(Volatile::Yes));
+        assert_eq!("true".parse(), Ok(Ownership::Auto));
+        assert_eq!("0".parse(), Ok(ResolvConf::Off));
+        assert_eq!("y".parse(), Ok(Timezone::Auto));
+        assert_eq!("off".parse(), Ok(LinkJournal::No));
+        assert_eq!("1".parse(), Ok(Register::Yes));
+        assert!("yes".parse::<ConsoleMode>().is_err());
+        assert_eq!("maybe".parse::<Register>(), Err("must be one of no, yes, auto".into()));
+    }
+
+    #[test]
+    fn digits_are_user_ids() {
+        assert_eq!("0".parse(), Ok(PrivateUsers::Fixed(UidRange { base: 0, size: 65536 })));
+        assert_eq!("1:5".parse(), Ok(PrivateUsers::Fixed(UidRange { base: 1, size: 5 })));
+        assert_eq!("yes".parse(), Ok(PrivateUsers::FromTree));
+        assert_eq!("f".parse(), Ok(PrivateUsers::No));
+        for bad in ["", "1:0", "x", "1x", "65535"] {
+            assert!(bad.parse::<PrivateUsers>().is_err(), "{bad}");
+        }
+    }
 }

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-//! Limits, signals, environment, credentials, ports.
+//! Resources of the payload, environment, credentials, filters, ports.
 
+use super::words::{absolute, path_of, plain_number, split_colons, unescape_c};
 use serde::Serialize;
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// A signal by number, 1 to 64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -133,4 +137,248 @@ pub struct PortForward {
     pub host: u16,
     /// Port in the container.
     pub container: u16,
+}
+
+impl EnvAssignment {
+    /// Bytes as the command line holds them. The error does not repeat the value.
+    pub fn parse_os(text: &OsStr) -> Result<Self, String> {
+        let bytes = text.as_bytes();
+        let (name, value) = match bytes.iter().position(|&b| b == b'=') {
+            Some(at) => (&bytes[..at], Some(OsStr::from_bytes(&bytes[at + 1..]).to_os_string())),
+            None => (bytes, None),
+        };
+        let name = std::str::from_utf8(name).ok().filter(|n| is_env_name(n));
+        let name =
+            name.ok_or("must be NAME[=VALUE] with a NAME of letters, digits and '_' that starts with no digit")?;
+        Ok(Self { name: name.into(), value })
+    }
+}
+
+/// Whether a word can name an environment variable (`env_name_is_valid` of systemd).
+pub fn is_env_name(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+impl FromStr for EnvAssignment {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse_os(text.as_ref())
+    }
+}
+
+/// The name only: values may be secret.
+impl fmt::Display for EnvAssignment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// Ids must do as file names and as names of file descriptors (`credential_name_valid` of systemd).
+fn credential_name(name: &[u8]) -> Result<String, String> {
+    let allowed = |b: &u8| (32..127).contains(b) && *b != b'/' && *b != b':';
+    if name.is_empty() || name.len() > 255 || name == b"." || name == b".." || !name.iter().all(allowed) {
+        return Err("the id must be a file name of 1 to 255 printable ASCII characters without ':'".into());
+    }
+    Ok(String::from_utf8_lossy(name).into_owned())
+}
+
+impl Credential {
+    fn split(text: &OsStr, want: &str) -> Result<(String, Vec<u8>), String> {
+        let mut parts = split_colons(text.as_bytes(), 2).map_err(|_| want.to_string())?.into_iter();
+        let id = parts.next().unwrap_or_default();
+        Ok((credential_name(&id)?, parts.next().ok_or(want)?))
+    }
+
+    /// `ID:VALUE` of `--set-credential=`, C escapes in the value. The error does not repeat the value.
+    pub fn parse_set(text: &OsStr) -> Result<Self, String> {
+        let (id, value) = Self::split(text, "must be ID:VALUE")?;
+        let value = unescape_c(&value).map_err(|why| format!("the value of {id} {why}"))?;
+        Ok(Self { id, source: CredentialSource::Value(value) })
+    }
+
+    /// `ID:PATH` or `ID:NAME` of `--load-credential=`; a relative path (with a slash) is made absolute against `base`.
+    pub fn parse_load(text: &OsStr, base: Option<&Path>) -> Result<Self, String> {
+        let (id, from) = Self::split(text, "must be ID:PATH or ID:NAME")?;
+        let source = if from.contains(&b'/') {
+            CredentialSource::Path(absolute(&path_of(from), base)?)
+        } else {
+            let bad = |_| "after the id there must be a path with a slash, or the name of a credential".to_string();
+            CredentialSource::Name(credential_name(&from).map_err(bad)?)
+        };
+        Ok(Self { id, source })
+    }
+}
+
+/// The id only.
+impl fmt::Display for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id)
+    }
+}
+
+/// More than any kernel can be built for (8192 on the largest).
+const CPUS_MAX: u32 = 1 << 16;
+
+impl FromStr for CpuList {
+    type Err = String;
+    /// Numbers and ranges with commas or blanks between them.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("must be CPUs and ranges below {CPUS_MAX}, as in 0-3,7");
+        let mut cpus = std::collections::BTreeSet::new();
+        for word in text.split([',', ' ', '\t', '\n']).filter(|w| !w.is_empty()) {
+            let (first, last) = word.split_once('-').unwrap_or((word, word));
+            let first: u32 = plain_number(first).ok_or_else(bad)?;
+            let last: u32 = plain_number(last).filter(|n| (first..CPUS_MAX).contains(n)).ok_or_else(bad)?;
+            cpus.extend(first..=last);
+        }
+        if cpus.is_empty() { Err(bad()) } else { Ok(Self(cpus.into_iter().collect())) }
+    }
+}
+
+impl fmt::Display for CpuList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let runs = self.0.chunk_by(|a, b| a + 1 == *b).map(|run| match run {
+            [one] => one.to_string(),
+            run => format!("{}-{}", run[0], run[run.len() - 1]),
+        });
+        f.write_str(&runs.collect::<Vec<_>>().join(" "))
+    }
+}
+
+const PER_LINUX: u64 = 0;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+const PER_LINUX32: u64 = 8;
+
+/// The names of the native and of the 32-bit architecture that the kernel can show (personality(2)).
+const PERSONALITIES: &[(&str, u64)] = &[
+    #[cfg(target_arch = "x86_64")]
+    ("x86-64", PER_LINUX),
+    #[cfg(target_arch = "x86_64")]
+    ("x86", PER_LINUX32),
+    #[cfg(target_arch = "aarch64")]
+    ("arm64", PER_LINUX),
+    #[cfg(target_arch = "aarch64")]
+    ("arm", PER_LINUX32),
+    #[cfg(target_arch = "riscv64")]
+    ("riscv64", PER_LINUX),
+    #[cfg(target_arch = "s390x")]
+    ("s390x", PER_LINUX),
+    #[cfg(target_arch = "powerpc64")]
+    (if cfg!(target_endian = "little") { "ppc64-le" } else { "ppc64" }, PER_LINUX),
+];
+
+impl FromStr for Personality {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        PERSONALITIES.iter().find(|(name, _)| *name == text).map(|(_, raw)| Self(*raw)).ok_or_else(|| {
+            let names: Vec<_> = PERSONALITIES.iter().map(|(name, _)| *name).collect();
+            format!("must be one of {}", names.join(", "))
+        })
+    }
+}
+
+impl fmt::Display for Personality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(PERSONALITIES.iter().find(|(_, raw)| *raw == self.0).map_or("unknown", |(name, _)| name))
+    }
+}
+
+impl FromStr for FilterWords {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (deny, list) = match text.strip_prefix('~') {
+            Some(list) => (true, list),
+            None => (false, text),
+        };
+        let words: Vec<String> = list.split_ascii_whitespace().map(str::to_string).collect();
+        let plain = |w: &String| w.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-@:".contains(&b));
+        match words.iter().find(|w| !plain(w)) {
+            Some(word) => Err(format!("'{word}' cannot be a name; names are separated by blanks")),
+            None => Ok(Self { deny, words }),
+        }
+    }
+}
+
+impl fmt::Display for FilterWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.deny { "~" } else { "" }, self.words.join(" "))
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
+}
+
+impl FromStr for PortForward {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || "must be [tcp:|udp:]HOST[:CONTAINER] with ports from 1 to 65535".to_string();
+        let (protocol, ports) = match (text.strip_prefix("tcp:"), text.strip_prefix("udp:")) {
+            (Some(ports), _) => (Protocol::Tcp, ports),
+            (_, Some(ports)) => (Protocol::Udp, ports),
+            _ => (Protocol::Tcp, text),
+        };
+        let port = |t: &str| plain_number::<u16>(t).filter(|p| *p > 0).ok_or_else(bad);
+        let (host, container) = ports.split_once(':').unwrap_or((ports, ports));
+        Ok(Self { protocol, host: port(host)?, container: port(container)? })
+    }
+}
+
+impl fmt::Display for PortForward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.protocol, self.host, self.container)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn environment() {
+        let name = |s: &str| s.parse::<EnvAssignment>().map(|e| (e.name, e.value));
+        assert_eq!(name("A=b=c"), Ok(("A".into(), Some("b=c".into()))));
+        assert_eq!(name("A"), Ok(("A".into(), None)));
+        for bad in ["", "=x", "1A=x", "A-B=x", "ä=x"] {
+            assert!(name(bad).is_err_and(|why| !why.contains("=x")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn credentials() {
+        let set = |s: &str| Credential::parse_set(s.as_ref());
+        assert_eq!(set(r"a.b:x:\x00y").unwrap().source, CredentialSource::Value(b"x:\0y".to_vec()));
+        assert_eq!(set("a:").unwrap().source, CredentialSource::Value(vec![]));
+        for bad in ["", "a", ":x", "..:x", "a/b:x", r"a:secret\q", "ä:x"] {
+            assert!(set(bad).is_err_and(|why| !why.contains("secret")), "{bad}");
+        }
+        let load = |s: &str| Credential::parse_load(s.as_ref(), Some(Path::new("/cwd"))).map(|c| c.source);
+        assert_eq!(load("a:./f"), Ok(CredentialSource::Path("/cwd/f".into())));
+        assert_eq!(load("a:f"), Ok(CredentialSource::Name("f".into())));
+        assert!(load("a:").is_err());
+    }
+
+    #[test]
+    fn cpus() {
+        assert_eq!("7, 0-2 1".parse::<CpuList>().unwrap().cpus(), [0, 1, 2, 7]);
+        for bad in ["", ",", "a", "3-1", "0-65536", "-1", "1-", "0-4294967295"] {
+            assert!(bad.parse::<CpuList>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ports() {
+        assert_eq!("80".parse(), Ok(PortForward { protocol: Protocol::Tcp, host: 80, container: 80 }));
+        assert_eq!("udp:53:5353".parse(), Ok(PortForward { protocol: Protocol::Udp, host: 53, container: 5353 }));
+        for bad in ["", "0", "65536", "sctp:1", "tcp:", "1:", "1:2:3"] {
+            assert!(bad.parse::<PortForward>().is_err(), "{bad}");
+        }
+    }
 }

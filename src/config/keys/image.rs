@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! What is booted.
+
+use super::{lacking_mode, words};
+use crate::config::{Key, Section::*, Takes::*, Topic::Image};
+use crate::model::{PivotRoot, Volatile};
+
+const NO_IMAGES: &str = "disk images cannot be opened yet";
+
+pub(super) const KEYS: &[Key] = &[
+    Key::option("directory", Image, Value("PATH"), "Root directory of the container", |s, v| v.path(&mut s.directory))
+        .short('D')
+        .mask(26),
+    Key::option("template", Image, Value("PATH"), "Copy the tree from here if it is missing", |s, v| {
+        v.path(&mut s.template)
+    })
+    .mask(26)
+    .since("v219")
+    .not_built("trees cannot be made from a template yet"),
+    Key::option("ephemeral", Image, Flag, "Run on a copy that is thrown away", |s, v| v.flag(&mut s.ephemeral))
+        .short('x')
+        .file(Exec, "Ephemeral")
+        .trusted()
+        .mask(24)
+        .since("v219"),
+    Key::option("image", Image, Value("PATH"), "Disk image or device of the container", |s, v| v.path(&mut s.image))
+        .short('i')
+        .mask(26)
+        .since("v211")
+        .not_built(NO_IMAGES),
+    Key::option("image-policy", Image, Value("POLICY"), "What partitions may be used", |s, v| {
+        v.string(&mut s.image_policy)
+    })
+    .since("v254")
+    .not_built(NO_IMAGES),
+    Key::option("mstack", Image, Value("PATH"), "Directory of layers", |s, v| v.path(&mut s.mstack))
+        .mask(26)
+        .since("v260")
+        .not_built("stacks of layers cannot be mounted yet"),
+    Key::option("oci-bundle", Image, Value("PATH"), "OCI bundle to run", |s, v| v.path(&mut s.oci_bundle))
+        .since("v242")
+        .not_built("OCI bundles cannot be read yet"),
+    Key::option("read-only", Image, Flag, "Mount the root directory read-only", |s, v| v.flag(&mut s.read_only))
+        .file(Files, "ReadOnly")
+        .mask(9),
+    Key::option("volatile", Image, Optional("MODE"), "Keep no changes: yes, state, overlay, no", |s, v| {
+        match v.value {
+            None => v.put(&mut s.volatile, Volatile::Yes),
+            Some(_) => v.one(&mut s.volatile),
+        }
+    })
+    .file(Files, "Volatile")
+    .mask(10)
+    .since("v216")
+    .values(|| words(Volatile::ALL))
+    .partly(|s| lacking_mode(&s.volatile, "--volatile=", |mode| *mode != Volatile::No)),
+    Key::option("root-hash", Image, Value("HASH"), "Verity root hash, in hexadecimal", |s, v| {
+        let text = v.text()?;
+        if text.len() < 32 || text.len() % 2 != 0 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err("must be at least 32 hexadecimal digits, in pairs".into());
+        }
+        v.string(&mut s.root_hash)
+    })
+    .since("v233")
+    .not_built(NO_IMAGES),
+    Key::option("root-hash-sig", Image, Value("SIG"), "Signature of the root hash: file or base64:…", |s, v| {
+        v.string(&mut s.root_hash_sig)
+    })
+    .since("v246")
+    .not_built(NO_IMAGES),
+    Key::option("verity-data", Image, Value("PATH"), "Verity hash tree of the image", |s, v| {
+        v.path(&mut s.verity_data)
+    })
+    .since("v246")
+    .not_built(NO_IMAGES),
+    Key::option("pivot-root", Image, Value("NEW[:OLD]"), "Make a directory of the tree its root", |s, v| {
+        v.put(&mut s.pivot_root, PivotRoot::parse_os(v.raw())?)
+    })
+    .file(Exec, "PivotRoot")
+    .mask(15)
+    .since("v233")
+    .not_built("the root cannot be moved yet"),
+];

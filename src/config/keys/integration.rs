@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Files and journal shared with the host.
+
+use super::{lacking_mode, words};
+use crate::config::{Key, Section::Exec, Takes::*, Topic::Integration};
+use crate::model::{LinkJournal, ResolvConf, Timezone, parse_size};
+
+const NO_FORWARD: &str = "the journal cannot be forwarded yet";
+
+pub(super) const KEYS: &[Key] = &[
+    Key::option("resolv-conf", Integration, Value("MODE"), "Name servers: off, auto, copy-host, …", |s, v| {
+        v.one(&mut s.resolv_conf)
+    })
+    .file(Exec, "ResolvConf")
+    .mask(21)
+    .since("v239")
+    .values(|| words(ResolvConf::ALL))
+    .partly(|s| {
+        use ResolvConf::*;
+        lacking_mode(&s.resolv_conf, "--resolv-conf=", |mode| {
+            !matches!(mode, Off | Auto | CopyHost | CopyStatic | CopyUplink | CopyStub)
+        })
+    }),
+    Key::option("timezone", Integration, Value("MODE"), "Time zone: off, auto, copy, …", |s, v| {
+        v.one(&mut s.timezone)
+    })
+    .file(Exec, "Timezone")
+    .mask(23)
+    .since("v239")
+    .values(|| words(Timezone::ALL))
+    .partly(|s| {
+        use Timezone::*;
+        lacking_mode(&s.timezone, "--timezone=", |mode| matches!(mode, Bind | Symlink | Delete))
+    }),
+    Key::option("link-journal", Integration, Value("MODE"), "Share the journal: no, auto, try-guest", |s, v| {
+        v.one(&mut s.link_journal)
+    })
+    .file(Exec, "LinkJournal")
+    .trusted()
+    .mask(22)
+    .since("v187")
+    .partly(|s| {
+        use LinkJournal::*;
+        lacking_mode(&s.link_journal, "--link-journal=", |mode| matches!(mode, Host | Guest | TryHost))
+    }),
+    Key::letter("j", 'j', Integration, "As --link-journal=try-guest", |s, v| {
+        v.put(&mut s.link_journal, LinkJournal::TryGuest)
+    })
+    .mask(22)
+    .since("v187"),
+    Key::option("forward-journal", Integration, Value("PATH"), "Store the journal of the guest here", |s, v| {
+        v.path(&mut s.forward_journal)
+    })
+    .since("v261")
+    .not_built(NO_FORWARD),
+    Key::option("forward-journal-max-use", Integration, Value("SIZE"), "Size that it may take", |_, v| {
+        parse_size(v.text()?).map(drop)
+    })
+    .since("v261")
+    .not_built(NO_FORWARD),
+    Key::option("forward-journal-keep-free", Integration, Value("SIZE"), "Size that it leaves free", |_, v| {
+        parse_size(v.text()?).map(drop)
+    })
+    .since("v261")
+    .not_built(NO_FORWARD),
+    Key::option("forward-journal-max-file-size", Integration, Value("SIZE"), "Size of one of its files", |_, v| {
+        parse_size(v.text()?).map(drop)
+    })
+    .since("v261")
+    .not_built(NO_FORWARD),
+    Key::option("forward-journal-max-files", Integration, Value("N"), "Number of its files", |_, v| {
+        v.text()?.parse::<u64>().map(drop).map_err(|_| "must be a number of files".into())
+    })
+    .since("v261")
+    .not_built(NO_FORWARD),
+];

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Mounts, and users of the host that are shown.
+
+use crate::config::key::Lacking;
+use crate::config::{Key, Said, Section::Files, Settings, Takes::*, Topic::Mounts};
+use crate::model::{Bind, BindIdmap, CustomMount, Overlay, Tmpfs, container_path, parse_bool};
+use std::os::unix::ffi::OsStrExt;
+
+const NO_OVERLAY: &str = "overlays cannot be mounted yet";
+const NO_USERS: &str = "users of the host cannot be shown yet";
+
+pub(super) const KEYS: &[Key] = &[
+    Key::option("bind", Mounts, Value("PATH[:PATH[:OPTIONS]]"), "Show a file or directory of the host", |s, v| {
+        v.add(&mut s.mounts, CustomMount::Bind(Bind::parse_os(v.raw(), v.base)?))
+    })
+    .file(Files, "Bind")
+    .trusted()
+    .mask(11)
+    .since("v198")
+    .partly(lacking_idmaps),
+    Key::option("bind-ro", Mounts, Value("PATH[:PATH[:OPTIONS]]"), "The same, read-only", |s, v| {
+        let bind = Bind { read_only: true, ..Bind::parse_os(v.raw(), v.base)? };
+        v.add(&mut s.mounts, CustomMount::Bind(bind))
+    })
+    .file(Files, "BindReadOnly")
+    .trusted()
+    .mask(11)
+    .since("v198"),
+    Key::option("inaccessible", Mounts, Value("PATH"), "Hide a file or directory", |s, v| {
+        v.add(&mut s.mounts, CustomMount::Inaccessible(container_path(v.raw().as_bytes())?))
+    })
+    .file(Files, "Inaccessible")
+    .trusted()
+    .mask(11)
+    .since("v242"),
+    Key::option("tmpfs", Mounts, Value("PATH[:OPTIONS]"), "Mount an empty tmpfs", |s, v| {
+        v.add(&mut s.mounts, CustomMount::Tmpfs(Tmpfs::parse_os(v.raw())?))
+    })
+    .file(Files, "TemporaryFileSystem")
+    .trusted()
+    .mask(11)
+    .since("v214"),
+    Key::option("overlay", Mounts, Value("PATH[:PATH…]:PATH"), "Mount an overlay", |s, v| {
+        v.add(&mut s.mounts, CustomMount::Overlay(Overlay::parse_os(v.raw(), v.base)?))
+    })
+    .file(Files, "Overlay")
+    .trusted()
+    .mask(11)
+    .since("v220")
+    .not_built(NO_OVERLAY),
+    Key::option("overlay-ro", Mounts, Value("PATH[:PATH…]:PATH"), "The same, read-only", |s, v| {
+        let overlay = Overlay { read_only: true, ..Overlay::parse_os(v.raw(), v.base)? };
+        v.add(&mut s.mounts, CustomMount::Overlay(overlay))
+    })
+    .file(Files, "OverlayReadOnly")
+    .trusted()
+    .mask(11)
+    .since("v220")
+    .not_built(NO_OVERLAY),
+    Key::option("bind-user", Mounts, Value("USER"), "Show a user of the host and its home", |s, v| {
+        named(v).and_then(|name| v.add(&mut s.bind_user, name))
+    })
+    .file(Files, "BindUser")
+    .trusted()
+    .mask(31)
+    .since("v249")
+    .not_built(NO_USERS),
+    Key::option("bind-user-shell", Mounts, Value("BOOL|PATH"), "Shell of such users", |s, v| {
+        if parse_bool(v.text()?).is_err() {
+            container_path(v.raw().as_bytes()).map_err(|_| "must be yes, no or an absolute path")?;
+        }
+        v.string(&mut s.bind_user_shell)
+    })
+    .file(Files, "BindUserShell")
+    .trusted()
+    .mask(32)
+    .since("v258")
+    .not_built(NO_USERS),
+    Key::option("bind-user-group", Mounts, Value("GROUP"), "Group that such users join", |s, v| {
+        named(v).and_then(|name| v.add(&mut s.bind_user_group, name))
+    })
+    .since("v259")
+    .not_built(NO_USERS),
+];
+
+fn named(said: &Said) -> Result<String, String> {
+    let name = said.text()?;
+    let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, ':' | '/');
+    if name.is_empty() || name.contains(odd) { Err("must be a name".into()) } else { Ok(name.into()) }
+}
+
+fn lacking_idmaps(settings: &Settings) -> Vec<Lacking> {
+    let lacking = settings.mounts.iter().filter_map(|mount| match &mount.value {
+        CustomMount::Bind(bind) if matches!(bind.idmap, BindIdmap::Owner | BindIdmap::Root) => {
+            let option = if bind.read_only { "--bind-ro=" } else { "--bind=" };
+            Some((mount.origin.clone(), format!("the option {} of {option}", bind.idmap.word())))
+        }
+        _ => None,
+    });
+    lacking.collect()
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! What the payload may do.
+
+use crate::config::{Key, Section::Exec, Takes::*, Topic::Security};
+use crate::model::{CapabilityWords, FilterWords, capability_names};
+
+const NO_SELINUX: &str = "SELinux labels cannot be set yet";
+
+pub(super) const KEYS: &[Key] = &[
+    Key::option("capability", Security, Value("CAP,…"), "Let the payload have more capabilities", |s, v| {
+        v.many(&mut s.capability)
+    })
+    .file(Exec, "Capability")
+    .trusted()
+    .mask(3)
+    .since("v186")
+    .values(capability_names),
+    Key::option("drop-capability", Security, Value("CAP,…"), "Take capabilities away", |s, v| {
+        v.many(&mut s.drop_capability)
+    })
+    .file(Exec, "DropCapability")
+    .mask(3)
+    .since("v209")
+    .values(capability_names),
+    Key::option(
+        "ambient-capability",
+        Security,
+        Value("CAP,…"),
+        "Capabilities of a payload that is not root",
+        |s, v| match v.text()?.parse()? {
+            CapabilityWords::All => Err("must name capabilities; 'all' cannot be ambient".into()),
+            list => v.add(&mut s.ambient_capability, list),
+        },
+    )
+    .file(Exec, "AmbientCapability")
+    .trusted()
+    .mask(3)
+    .since("v248")
+    .values(capability_names),
+    Key::option("no-new-privileges", Security, Value("BOOL"), "Let no exec gain privileges", |s, v| {
+        v.flag(&mut s.no_new_privileges)
+    })
+    .file(Exec, "NoNewPrivileges")
+    .mask(18)
+    .since("v239"),
+    Key::option(
+        "system-call-filter",
+        Security,
+        Value("[~]LIST"),
+        "Allow or (~) deny system calls and @groups",
+        |s, v| v.many(&mut s.system_call_filter),
+    )
+    .file(Exec, "SystemCallFilter")
+    .trusted()
+    .mask(16)
+    .since("v235"),
+    Key::option(
+        "restrict-address-families",
+        Security,
+        Value("[~]LIST"),
+        "Allow or (~) deny socket families",
+        |s, v| {
+            let words: FilterWords = v.text()?.parse()?;
+            if words.words.is_empty() && !words.deny {
+                s.address_families.clear();
+                return Ok(());
+            }
+            let none = words.words == ["none"] && !words.deny;
+            match words.words.iter().find(|w| !w.starts_with("AF_") && !none) {
+                Some(word) => Err(format!("'{word}' is not an address family such as AF_INET, nor 'none' alone")),
+                None => v.add(&mut s.address_families, words),
+            }
+        },
+    )
+    .file(Exec, "RestrictAddressFamilies")
+    .mask(34)
+    .since("v261"),
+    Key::option("selinux-context", Security, Value("LABEL"), "SELinux label of the payload", |s, v| {
+        v.string(&mut s.selinux_context)
+    })
+    .short('Z')
+    .since("v209")
+    .not_built(NO_SELINUX),
+    Key::option("selinux-apifs-context", Security, Value("LABEL"), "SELinux label of the API file systems", |s, v| {
+        v.string(&mut s.selinux_apifs_context)
+    })
+    .short('L')
+    .since("v209")
+    .not_built(NO_SELINUX),
+];

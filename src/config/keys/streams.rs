@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Input, output and credentials.
+
+use super::words;
+use crate::config::{Key, Said, Settings, Takes::*, Topic::Credentials, Topic::InputOutput};
+use crate::model::{ConsoleMode, Credential};
+
+pub(super) const KEYS: &[Key] = &[
+    Key::option("console", InputOutput, Value("MODE"), "What stdin, stdout and stderr are connected to", |s, v| {
+        v.one(&mut s.console)
+    })
+    .mask(29)
+    .since("v242")
+    .values(|| words(ConsoleMode::ALL)),
+    Key::option("pipe", InputOutput, Flag, "As --console=pipe", |s, v| v.put(&mut s.console, ConsoleMode::Pipe))
+        .short('P')
+        .mask(29)
+        .since("v242"),
+    Key::option("background", InputOutput, Value("COLOR"), "Background colour of the terminal", |s, v| {
+        match v.text()?.bytes().all(|b| b.is_ascii_digit() || b == b';') {
+            true => v.put(&mut s.background, v.text()?.to_string()),
+            false => Err("must be an SGR sequence of numbers and semicolons, or empty".into()),
+        }
+    })
+    .since("v256")
+    .not_built("the terminal cannot be coloured yet"),
+    Key::option("set-credential", Credentials, Value("ID:VALUE"), "Pass a credential", |s, v| {
+        credential(s, v, Credential::parse_set(v.raw())?)
+    })
+    .mask(30)
+    .since("v247")
+    .secret_after(b':'),
+    Key::option("load-credential", Credentials, Value("ID:PATH"), "Pass a credential from a file or socket", |s, v| {
+        credential(s, v, Credential::parse_load(v.raw(), v.base)?)
+    })
+    .mask(30)
+    .since("v247")
+    .secret_after(b':'),
+];
+
+fn credential(settings: &mut Settings, said: &Said, new: Credential) -> Result<(), String> {
+    match settings.credentials.iter().any(|c| c.value.id == new.id) {
+        true => Err(format!("a credential with the id {} was given before", new.id)),
+        false => said.add(&mut settings.credentials, new),
+    }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! User namespaces.
+
+use super::{lacking_mode, words};
+use crate::config::{Key, Listing, Section::*, Takes::*, Topic::Users};
+use crate::model::{Ownership, PrivateUsers};
+
+pub(super) const KEYS: &[Key] = &[
+    Key::option(
+        "private-users",
+        Users,
+        Optional("MODE"),
+        "User namespace: no, yes, pick, identity, UID[:N]",
+        |s, v| match v.value {
+            None => v.put(&mut s.private_users, PrivateUsers::FromTree),
+            Some(_) => v.one(&mut s.private_users),
+        },
+    )
+    .file(Exec, "PrivateUsers")
+    .trusted()
+    .mask(13)
+    .since("v220")
+    .partly(|s| lacking_mode(&s.private_users, "--private-users=", |mode| *mode == PrivateUsers::Managed)),
+    Key::option("private-users-ownership", Users, Value("MODE"), "How owners appear: off, map, auto", |s, v| {
+        v.one(&mut s.ownership)
+    })
+    .file(Files, "PrivateUsersOwnership")
+    .trusted()
+    .mask(13)
+    .since("v230")
+    .values(|| words(Ownership::ALL))
+    .partly(|s| {
+        lacking_mode(&s.ownership, "--private-users-ownership=", |m| matches!(m, Ownership::Chown | Ownership::Foreign))
+    }),
+    // The value of the option never meant anything; in a file it is a boolean.
+    Key::option("private-users-chown", Users, Optional("ANY"), "Change the owners of the tree", |s, v| {
+        v.put(&mut s.ownership, Ownership::Chown)
+    })
+    .file(Files, "PrivateUsersChown")
+    .trusted()
+    .mask(13)
+    .since("v230")
+    .listing(Listing::Hidden)
+    .not_built("owners in the tree are never changed; --private-users-ownership=map maps them"),
+    Key::option("private-users-delegate", Users, Value("N"), "Ranges of ids to delegate", |s, v| {
+        let number = v.text()?.parse::<u32>().map_err(|_| "must be a number of ranges")?;
+        v.put(&mut s.delegate, number)
+    })
+    .file(Exec, "PrivateUsersDelegate")
+    .trusted()
+    .mask(13)
+    .since("v260")
+    .not_built("ranges cannot be delegated yet"),
+    Key::letter("U", 'U', Users, "As --private-users=pick, if the kernel can", |s, v| {
+        v.put(&mut s.private_users, PrivateUsers::Pick)
+    })
+    .mask(13)
+    .since("v230"),
+];

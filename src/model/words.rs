@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Small grammars that several values share: booleans, escapes, numbers with units, absolute paths.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+
+/// The boolean words of systemd (`parse_boolean`), in any case.
+pub fn parse_bool(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "yes" | "y" | "true" | "t" | "on" => Ok(true),
+        "0" | "no" | "n" | "false" | "f" | "off" => Ok(false),
+        _ => Err("must be yes or no".into()),
+    }
+}
+
+/// Text of an option's value; an error where the bytes are not UTF-8.
+pub fn as_text(value: &OsStr) -> Result<&str, String> {
+    value.to_str().ok_or_else(|| "must be UTF-8 text".into())
+}
+
+/// A decimal number without sign, blanks or leading zeros.
+pub(super) fn plain_number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    (digits && (text.len() == 1 || !text.starts_with('0'))).then(|| text.parse().ok())?
+}
+
+/// Splits at unescaped colons; a backslash makes the next byte literal and is dropped (`extract_first_word`).
+/// At most `limit` parts: the last one is the rest, as it stands.
+pub(super) fn split_colons(value: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, String> {
+    let mut parts = Vec::new();
+    let mut part = Vec::new();
+    let mut bytes = value.iter().copied().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'\\' => part.push(bytes.next().ok_or("ends in a backslash that escapes nothing")?.1),
+            b':' => {
+                parts.push(std::mem::take(&mut part));
+                if parts.len() + 1 == limit {
+                    parts.push(value[at + 1..].to_vec());
+                    return Ok(parts);
+                }
+            }
+            other => part.push(other),
+        }
+    }
+    parts.push(part);
+    Ok(parts)
+}
+
+/// A path with its colons and backslashes escaped, the inverse of [`split_colons`].
+pub(super) fn escape_colons(path: &Path) -> String {
+    path.to_string_lossy().replace('\\', "\\\\").replace(':', "\\:")
+}
+
+/// Drops repeated and trailing slashes and `.` components; leaves `..` alone.
+pub(super) fn simplified(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
+/// Makes a path absolute against `base` and simplifies it. Without a base only absolute paths are allowed.
+pub fn absolute(path: &Path, base: Option<&Path>) -> Result<PathBuf, String> {
+    match base {
+        _ if path.is_absolute() => Ok(simplified(path)),
+        Some(base) => Ok(simplified(&base.join(path))),
+        None => Err(format!("{} must be an absolute path", path.display())),
+    }
+}
+
+/// An absolute path without `..`, as wanted of everything that is looked up in a container.
+pub fn container_path(bytes: &[u8]) -> Result<PathBuf, String> {
+    let path = Path::new(OsStr::from_bytes(bytes));
+    if !path.is_absolute() {
+        return Err(format!("'{}' must be an absolute path", path.display()));
+    }
+    if path.components().any(|c| c == Component::ParentDir) {
+        return Err(format!("{} must not contain '..'", path.display()));
+    }
+    Ok(simplified(path))
+}
+
+pub(super) fn path_of(bytes: Vec<u8>) -> PathBuf {
+    OsString::from_vec(bytes).into()
+}
+
+/// Words with blanks between them, as files hold them: quotes of both kinds keep blanks together, a backslash makes the
+/// next byte literal (`EXTRACT_UNQUOTE` of systemd).
+pub fn split_quoted(text: &OsStr) -> Result<Vec<OsString>, String> {
+    let mut words = Vec::new();
+    let mut word: Option<Vec<u8>> = None;
+    let mut quote = None;
+    let mut bytes = text.as_bytes().iter().copied();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => {
+                let next = bytes.next().ok_or("ends in a backslash that escapes nothing")?;
+                word.get_or_insert_default().push(next);
+            }
+            b'"' | b'\'' if quote.is_none() => {
+                quote = Some(byte);
+                word.get_or_insert_default();
+            }
+            _ if quote == Some(byte) => quote = None,
+            b' ' | b'\t' | b'\n' if quote.is_none() => words.extend(word.take().map(OsString::from_vec)),
+            _ => word.get_or_insert_default().push(byte),
+        }
+    }
+    if quote.is_some() {
+        return Err("has a quote that is not closed".into());
+    }
+    words.extend(word.map(OsString::from_vec));
+    Ok(words)
+}
+
+/// Undoes the C escapes of systemd (`cunescape`), NUL allowed. The error does not repeat the value.
+pub(super) fn unescape_c(text: &[u8]) -> Result<Vec<u8>, String> {
+    fn digits(text: &[u8], radix: u32, len: usize) -> Option<u32> {
+        let digits = std::str::from_utf8(text.get(..len)?).ok()?;
+        digits.bytes().all(|b| char::from(b).is_digit(radix)).then(|| u32::from_str_radix(digits, radix).ok())?
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        let bad = || "contains a backslash escape that C does not know".to_string();
+        let (&kind, tail) = rest.split_first().ok_or_else(bad)?;
+        // An octal escape has no letter of its own: its first digit is already one of the number.
+        let (numeric, radix, len) = match kind {
+            b'x' => (tail, 16, 2),
+            b'u' => (tail, 16, 4),
+            b'U' => (tail, 16, 8),
+            _ => (rest, 8, 3),
+        };
+        let simple = match kind {
+            b'a' => 7,
+            b'b' => 8,
+            b'f' => 12,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'v' => 11,
+            b's' => b' ',
+            b'\\' | b'"' | b'\'' => kind,
+            b'x' | b'u' | b'U' | b'0'..=b'7' => {
+                let code = digits(numeric, radix, len).ok_or_else(bad)?;
+                match kind {
+                    b'u' | b'U' => {
+                        let c = char::from_u32(code).ok_or_else(bad)?;
+                        out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                    }
+                    _ => out.push(u8::try_from(code).map_err(|_| bad())?),
+                }
+                rest = &numeric[len..];
+                continue;
+            }
+            _ => return Err(bad()),
+        };
+        out.push(simple);
+        rest = tail;
+    }
+    Ok(out)
+}
+
+/// Units by name with what one of them is worth; an empty name is the unit of a bare number.
+pub(super) type Units = &'static [(&'static str, u64)];
+
+/// Sizes to the base of 1024 (`parse_size`).
+pub(super) const SIZES: Units = &[
+    ("", 1),
+    ("B", 1),
+    ("K", 1 << 10),
+    ("M", 1 << 20),
+    ("G", 1 << 30),
+    ("T", 1 << 40),
+    ("P", 1 << 50),
+    ("E", 1 << 60),
+];
+
+/// Time spans in microseconds (systemd.time(7)), without the unit of a bare number.
+pub(super) const TIMES: Units = &[
+    ("us", 1),
+    ("usec", 1),
+    ("µs", 1),
+    ("ms", 1_000),
+    ("msec", 1_000),
+    ("s", 1_000_000),
+    ("sec", 1_000_000),
+    ("second", 1_000_000),
+    ("seconds", 1_000_000),
+    ("m", 60_000_000),
+    ("min", 60_000_000),
+    ("minute", 60_000_000),
+    ("minutes", 60_000_000),
+    ("h", 3_600_000_000),
+    ("hr", 3_600_000_000),
+    ("hour", 3_600_000_000),
+    ("hours", 3_600_000_000),
+    ("d", 86_400_000_000),
+    ("day", 86_400_000_000),
+    ("days", 86_400_000_000),
+    ("w", 604_800_000_000),
+    ("week", 604_800_000_000),
+    ("weeks", 604_800_000_000),
+    ("M", 2_629_800_000_000),
+    ("month", 2_629_800_000_000),
+    ("months", 2_629_800_000_000),
+    ("y", 31_557_600_000_000),
+    ("year", 31_557_600_000_000),
+    ("years", 31_557_600_000_000),
+];
+
+/// A sum of numbers with units ("1h 30min", "1.5G"). `bare` is what a number without unit counts, if allowed.
+pub(super) fn with_units(text: &str, units: Units, bare: u64) -> Option<u64> {
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return None;
+    }
+    let mut sum: u64 = 0;
+    while !rest.is_empty() {
+        let whole = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let number: u64 = rest[..whole].parse().ok()?;
+        rest = &rest[whole..];
+        let mut fraction = "";
+        if let Some(after) = rest.strip_prefix('.') {
+            let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+            fraction = after.get(..end).filter(|f| !f.is_empty() && f.len() <= 18)?;
+            rest = &after[end..];
+        }
+        rest = rest.trim_start();
+        let end = rest.find(|c: char| c.is_ascii_digit() || c.is_whitespace()).unwrap_or(rest.len());
+        let unit = &rest[..end];
+        let worth = if unit.is_empty() { bare } else { units.iter().find(|(name, _)| *name == unit)?.1 };
+        rest = rest[end..].trim_start();
+        let mut part = number.checked_mul(worth)?;
+        if !fraction.is_empty() {
+            let scale = 10u128.pow(fraction.len() as u32);
+            let extra = fraction.parse::<u128>().ok()? * u128::from(worth) / scale;
+            part = part.checked_add(u64::try_from(extra).ok()?)?;
+        }
+        sum = sum.checked_add(part)?;
+    }
+    Some(sum)
+}
+
+/// A size in bytes, with the suffixes K to E.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    with_units(text, SIZES, 1).ok_or_else(|| "must be a size in bytes, with K, M, G or T for more".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_add_up() {
+        assert_eq!(with_units("1.5K", SIZES, 1), Some(1536));
+        assert_eq!(with_units("1G500M", SIZES, 1), Some((1 << 30) + (500 << 20)));
+        assert_eq!(with_units("1h 30min", TIMES, 1_000_000), Some(5_400_000_000));
+        assert_eq!(with_units("17E", SIZES, 1), None);
+        for bad in ["", "K", "1Q", "-1", "1.", "1.K", "+1"] {
+            assert_eq!(with_units(bad, SIZES, 1), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn c_escapes() {
+        assert_eq!(unescape_c(br"a\x00\101\n\u00e4\s\\"), Ok("a\0A\nä \\".as_bytes().to_vec()));
+        for bad in [r"\", r"\q", r"\x1", r"\400", r"\9", r"\ud800"] {
+            assert!(unescape_c(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn colons_split_unless_escaped() {
+        let parts = |text: &str, limit| {
+            split_colons(text.as_bytes(), limit).map(|p| p.into_iter().map(|b| String::from_utf8(b).unwrap()).collect())
+        };
+        assert_eq!(parts(r"a\:b:c::d:e", 4), Ok(vec!["a:b".into(), "c".into(), "".into(), "d:e".into()]));
+        assert_eq!(parts("", 3), Ok(vec![String::new()]));
+        let bad: Result<Vec<String>, _> = parts(r"a\", 3);
+        assert!(bad.is_err());
+    }
+
+    #[test]
+    fn quoted_words() {
+        assert_eq!(split_quoted(r#" a "b c"'d' \"e '' "#.as_ref()).unwrap(), ["a", "b cd", "\"e", ""]);
+        assert!(split_quoted("'a".as_ref()).is_err());
+    }
+
+    #[test]
+    fn paths() {
+        assert_eq!(absolute(Path::new("a//b/./c/"), Some(Path::new("/x"))), Ok("/x/a/b/c".into()));
+        assert!(absolute(Path::new("a"), None).is_err());
+        assert!(container_path(b"/a/../b").is_err());
+        assert!(container_path(b"").is_err());
+        assert_eq!(container_path(b"//a///b/"), Ok("/a/b".into()));
+    }
+}
