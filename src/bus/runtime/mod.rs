@@ -12,6 +12,8 @@ mod task;
 mod tests;
 mod timer;
 
+pub(super) use task::Handle;
+
 use rustix::event::{PollFd, PollFlags, Timespec, epoll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;

@@ -61,8 +61,7 @@ impl Registered {
     }
 }
 
-const READ: epoll::EventFlags =
-    epoll::EventFlags::IN.union(epoll::EventFlags::RDHUP).union(epoll::EventFlags::ET);
+const READ: epoll::EventFlags = epoll::EventFlags::IN.union(epoll::EventFlags::RDHUP).union(epoll::EventFlags::ET);
 
 impl traits::PollIo for Registered {
     fn poll_io<T>(

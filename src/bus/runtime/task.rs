@@ -46,8 +46,10 @@ impl Runtime {
         let result = slot.clone();
         let job = Box::pin(async move {
             let output = future.await;
-            let old =
-                std::mem::replace(&mut *result.lock().unwrap_or_else(PoisonError::into_inner), Slot::Done(Some(output)));
+            let old = std::mem::replace(
+                &mut *result.lock().unwrap_or_else(PoisonError::into_inner),
+                Slot::Done(Some(output)),
+            );
             if let Slot::Running(Some(waker)) = old {
                 waker.wake();
             }
