@@ -222,8 +222,10 @@ fn every_property_of_the_table_is_typed_as_systemd_wants_it() {
             "ManagedOOMPreference" => "none".into(),
             "AllowedCPUs" | "StartupAllowedCPUs" | "AllowedMemoryNodes" | "StartupAllowedMemoryNodes" => "0".into(),
             "Documentation" => "man:spawn(1)".into(),
+            // A unit that names one that stays loaded here stays loaded itself.
+            "OnSuccess" | "OnFailure" => "bus-test-none.target".into(),
             "RequiresMountsFor" | "WantsMountsFor" => "/usr".into(),
-            "IPIngressFilterPath" | "IPEgressFilterPath" => "/sys/fs/bpf/x".into(),
+            "IPIngressFilterPath" | "IPEgressFilterPath" => String::new(),
             "IPAddressAllow" | "IPAddressDeny" => "10.0.0.0/8".into(),
             "IODeviceWeight" => "/dev/null 100".into(),
             "IODeviceLatencyTargetSec" => "/dev/null 5ms".into(),
@@ -313,7 +315,6 @@ fn a_readable_report_pipe_ends_the_wait_and_the_scope_can_be_ended() {
     assert_eq!(ended, ScopeStart::Interrupted(0));
     bus.stop_scope(unit).unwrap();
     bus.wait_unit_gone(unit).unwrap();
-    // Killed with its scope when it was in time to be moved into it.
     leader.kill();
 }
 
@@ -348,8 +349,10 @@ fn a_signal_of_a_stranger_is_not_believed() {
 fn a_machine_is_registered_over_dbus_first_and_varlink_later() {
     let (mut bus, leader, unit, name) = (bus(), Leader::new(), "bus-test-machine.scope", "bus-test-machine");
     start(&mut bus, unit, &leader);
-    output("systemctl", &["stop", "systemd-machined.service"]);
+    // From 258 on a socket unit starts it.
+    output("systemctl", &["stop", "systemd-machined.socket", "systemd-machined.service"]);
     let way = register(Some(&mut bus), &machine(name, &leader)).unwrap();
+    println!("without machined running: {way:?}");
     assert_ne!(way, RegisteredBy::Varlink);
     check_machine(name, unit, &leader);
     unregister(Some(&mut bus), name).unwrap();
@@ -414,7 +417,14 @@ fn z_a_restart_of_the_bus_is_survived() {
         assert!(Instant::now() < deadline, "{error:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
-    println!("{:?}", bus.repair_registration(&machine(name, &leader)).unwrap());
+    assert_eq!(bus.repair_registration(&machine(name, &leader)).unwrap(), None);
+    // PID 1 stops a machined that has lost the bus only after a while; nobody reaches it over the bus until then.
+    while output("systemctl", &["is-active", "systemd-machined"]).starts_with("active")
+        && !output("busctl", &["list", "--acquired"]).contains("org.freedesktop.machine1")
+    {
+        assert!(Instant::now() < deadline, "machined is not back");
+        std::thread::sleep(Duration::from_millis(50));
+    }
     check_machine(name, unit, &leader);
     unregister(Some(&mut bus), name).unwrap();
     bus.stop_scope(unit).unwrap();

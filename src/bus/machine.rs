@@ -95,6 +95,11 @@ struct ProcessId {
     boot_id: Option<String>,
 }
 
+#[derive(Serialize)]
+struct ByName<'a> {
+    name: &'a str,
+}
+
 impl MachineRegistration<'_> {
     fn root(&self) -> Option<&str> {
         self.root_directory.as_deref().and_then(Path::to_str)
@@ -178,18 +183,13 @@ fn is_any(error: &CallError, names: &[&str]) -> bool {
 /// Takes the registration back. A machine that is not there, or no machined at all, is fine; machined is never started for
 /// it. Without `bus` only Varlink is tried.
 pub fn unregister(bus: Option<&mut Bus>, name: &str) -> Result<()> {
-    #[derive(Serialize)]
-    struct Unregister<'a> {
-        name: &'a str,
-    }
     let failed = |cause: String| {
         Diagnostic::new(Code::ReleaseFailed, format!("cannot unregister the machine {name}"))
             .cause(cause)
             .help(format!("see whether it is still listed: machinectl status {name}"))
     };
     let called = Client::connect(Path::new(SOCKET), WAIT).and_then(|mut client| {
-        let parameters = Unregister { name };
-        client.call::<serde_json::Value>("io.systemd.Machine.Unregister", &parameters, &[])
+        client.call::<serde_json::Value>("io.systemd.Machine.Unregister", &ByName { name }, &[])
     });
     match called {
         Ok(_) => return Ok(()),
@@ -256,17 +256,38 @@ impl Bus {
 
     /// After machined or the bus has come back: registers the machine again when machined has lost it. `None` when it has
     /// not: a machined that is restarted reads its machines from `/run/systemd/machines`.
+    ///
+    /// Varlink is asked first: after a restart of the bus a machined of systemd 258 or later still runs and is not on the
+    /// bus, and asking the bus for it would hang until PID 1 has replaced it.
     pub fn repair_registration(&mut self, machine: &MachineRegistration<'_>) -> Result<Option<RegisteredBy>> {
-        let machined = self.machined.clone();
-        let name = machine.name;
+        let known = match known_by_varlink(machine.name) {
+            Ok(known) => known,
+            Err(error) if error.unreached() || is_any(&error, TOO_NEW) => self.known_by_dbus(machine)?,
+            Err(error) => return Err(machine.failed(error.to_string())),
+        };
+        if known {
+            self.follow_machined(machine)?;
+            return Ok(None);
+        }
+        register(Some(self), machine).map(Some)
+    }
+
+    fn known_by_dbus(&mut self, machine: &MachineRegistration<'_>) -> Result<bool> {
+        let (machined, name) = (self.machined.clone(), machine.name);
         match self.call(async move { machined.get_machine(name).await })? {
-            Ok(_) => {
-                self.follow_machined(machine)?;
-                Ok(None)
-            }
-            Err(error) if failure::is(&error, NO_SUCH_MACHINE) => register(Some(self), machine).map(Some),
+            Ok(_) => Ok(true),
+            Err(error) if failure::is(&error, NO_SUCH_MACHINE) => Ok(false),
             Err(error) => Err(machine.failed(failure::reason(&error))),
         }
+    }
+}
+
+fn known_by_varlink(name: &str) -> std::result::Result<bool, CallError> {
+    let mut client = Client::connect(Path::new(SOCKET), WAIT)?;
+    match client.call::<serde_json::Value>("io.systemd.Machine.List", &ByName { name }, &[]) {
+        Ok(_) => Ok(true),
+        Err(error) if is_any(&error, NO_SUCH_MACHINE) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Bus {
     machined: MachinedProxy<'static>,
     conn: Connection,
     inbox: Inbox,
+    /// The unit whose start was not waited for to its end.
+    unfinished: Option<String>,
     /// Match rules of this connection.
     rules: Vec<String>,
     rt: Runtime,
@@ -106,6 +108,7 @@ impl Bus {
             machined: proxy!(MachinedProxy),
             daemon,
             inbox: Inbox::new(MessageStream::from(&conn), rt.spawn("owner of systemd", owner)),
+            unfinished: None,
             rules: Vec::new(),
             conn,
             rt,

@@ -45,6 +45,7 @@ pub(super) trait Systemd {
         properties: &Properties<'_>,
         aux: &[Auxiliary<'_>],
     ) -> Result<OwnedObjectPath>;
+    fn stop_unit(&self, name: &str, mode: &str) -> Result<OwnedObjectPath>;
     #[zbus(no_reply)]
     fn abandon_scope(&self, name: &str) -> Result<()>;
     #[zbus(no_reply)]

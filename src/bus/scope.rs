@@ -63,7 +63,8 @@ pub struct ScopeRequest<'a> {
 pub enum ScopeStart {
     /// The leader is in the scope.
     Started,
-    /// The watched descriptor of this index became readable first. The scope may come up yet: call [`Bus::stop_scope`].
+    /// The watched descriptor of this index became readable first. The scope may come up yet: kill the leader and call
+    /// [`Bus::stop_scope`].
     Interrupted(usize),
 }
 
@@ -131,7 +132,10 @@ impl Bus {
         let mut leftovers_cleared = false;
         loop {
             let refusal = match self.try_scope(request, dialect, watched)? {
-                Watched::Ready(index) => return Ok(ScopeStart::Interrupted(index)),
+                Watched::Ready(index) => {
+                    self.unfinished = Some(unit.to_owned());
+                    return Ok(ScopeStart::Interrupted(index));
+                }
                 Watched::Done(Ok(())) => return Ok(ScopeStart::Started),
                 Watched::Done(Err(refusal)) => refusal,
             };
@@ -206,7 +210,13 @@ impl Bus {
     /// up. A unit that is not there is fine. Does not wait until the unit is gone, see [`Bus::wait_unit_gone`].
     pub fn stop_scope(&mut self, unit: &str) -> Result<()> {
         let systemd = self.systemd.clone();
+        let unfinished = self.unfinished.take().is_some_and(|started| started == unit);
         let ended = self.call(async {
+            if unfinished {
+                // PID 1 runs jobs when it has nothing else to do: a job that is still waiting would start the scope after
+                // the calls below. This one takes its place. Without a job it fails, which is as good.
+                let _ = systemd.stop_unit(unit, "replace").await;
+            }
             systemd.abandon_scope(unit).await?;
             systemd.kill_unit(unit, "all", libc::SIGKILL).await?;
             // The only one whose answer is waited for: PID 1 handles them in this order.

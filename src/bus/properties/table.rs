@@ -71,7 +71,6 @@ const TABLE: &[(&str, Kind)] = &[
     ("CollectMode", Kind::Choice("inactive, inactive-or-failed")),
     ("DefaultDependencies", Kind::Bool),
     ("StopWhenUnneeded", Kind::Bool),
-    ("RefuseManualStart", Kind::Bool),
     ("RefuseManualStop", Kind::Bool),
     ("IgnoreOnIsolate", Kind::Bool),
     ("SurviveFinalKillSignal", Kind::Bool),

@@ -87,6 +87,7 @@ fn from_proxies() -> Members {
     signal!(m, DaemonProxy, NameOwnerChangedArgs, "NameOwnerChanged", (name: &str, old_owner: &str, new_owner: &str));
     method!(m, SystemdProxy, "StartTransientUnit", start_transient_unit(
         name: &str, mode: &str, properties: &Properties<'_>, aux: &[Auxiliary<'_>]) -> OwnedObjectPath);
+    method!(m, SystemdProxy, "StopUnit", stop_unit(name: &str, mode: &str) -> OwnedObjectPath);
     method!(m, SystemdProxy, "AbandonScope", abandon_scope(name: &str) -> ());
     method!(m, SystemdProxy, "KillUnit", kill_unit(name: &str, whom: &str, signal: i32) -> ());
     method!(m, SystemdProxy, "UnrefUnit", unref_unit(name: &str) -> ());
