@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The system bus: scopes from systemd, registration with machined. No zbus type leaves this folder.
 //!
-//! Everything runs on the caller's thread (see [`runtime`]). [`Bus`] is a connection: its calls wait, bounded by
+//! Everything runs on the caller's thread (see `runtime`). [`Bus`] is a connection: its calls wait, bounded by
 //! [`WAIT`]; between calls its [`Bus::fd`] belongs into the caller's own epoll set.
 
 mod failure;

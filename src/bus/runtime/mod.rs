@@ -141,13 +141,15 @@ impl Runtime {
         let waker = Waker::from(root.clone());
         let mut cx = Context::from_waker(&waker);
         loop {
-            if root.0.swap(false, Ordering::Relaxed)
-                && let Poll::Ready(output) = future.as_mut().poll(&mut cx)
-            {
-                return Ok(Watched::Done(output));
-            }
             self.run_ready();
-            if root.0.load(Ordering::Relaxed) {
+            if root.0.swap(false, Ordering::Relaxed) {
+                if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                    return Ok(Watched::Done(output));
+                }
+                // What it has woken runs before the wait.
+                continue;
+            }
+            if !self.0.lock().ready.is_empty() {
                 continue;
             }
             let limit = self.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));

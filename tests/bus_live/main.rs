@@ -2,6 +2,10 @@
 //! The bus code against a living PID 1, bus and machined. Run as root on a systemd host of your own, one at a time:
 //! `cargo test --test bus_live -- --ignored --test-threads=1`.
 
+mod interfaces;
+mod measure;
+mod properties;
+
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use spawn::bus::properties::{PropertyValue, TypedProperty};
@@ -158,101 +162,6 @@ fn a_scope_starts_and_stops() {
 
 #[test]
 #[ignore = "needs a systemd host"]
-fn typed_properties_reach_the_unit() {
-    let (mut bus, leader, unit) = (bus(), Leader::new(), "bus-test-typed.scope");
-    let said = [
-        ("MemoryMax", "64M", "MemoryMax=67108864"),
-        ("TasksMax", "77", "TasksMax=77"),
-        ("CPUQuota", "150%", "CPUQuotaPerSecUSec=1.500000s"),
-        ("CPUWeight", "300", "CPUWeight=300"),
-        ("AllowedCPUs", "0-1", "AllowedCPUs=0-1"),
-        ("RuntimeMaxSec", "1h", "RuntimeMaxUSec=1h"),
-        ("TimeoutStopSec", "7s", "TimeoutStopUSec=7s"),
-        ("DeviceAllow", "/dev/fuse rwm", "DeviceAllow=/dev/fuse rwm"),
-        ("IPAddressDeny", "10.0.0.0/8", "IPAddressDeny=10.0.0.0/8"),
-        ("After", "basic.target", "basic.target"),
-        ("OOMPolicy", "kill", "OOMPolicy=kill"),
-        ("SendSIGHUP", "yes", "SendSIGHUP=yes"),
-        ("ManagedOOMPreference", "omit", "ManagedOOMPreference=omit"),
-        ("IODeviceWeight", "/dev/null 300", "IODeviceWeight=/dev/null 300"),
-        ("RestrictNetworkInterfaces", "~lo", "RestrictNetworkInterfaces=~lo"),
-    ];
-    let extra: Vec<TypedProperty> = said
-        .iter()
-        .map(|(name, value, _)| {
-            let property = spawn::model::UnitProperty { name: (*name).into(), value: (*value).into() };
-            TypedProperty::parse(&spawn::error::Sourced::new(property, spawn::error::Origin::Default)).unwrap()
-        })
-        .collect();
-    assert_eq!(bus.start_scope(&request(unit, &leader, &extra), &[]).unwrap(), ScopeStart::Started);
-    let shown = output("systemctl", &["show", unit]);
-    for (_, _, line) in said {
-        assert!(shown.contains(line), "{line} is not in\n{shown}");
-    }
-    bus.stop_scope(unit).unwrap();
-}
-
-#[test]
-#[ignore = "needs a systemd host"]
-fn every_property_of_the_table_is_typed_as_systemd_wants_it() {
-    let mut bus = bus();
-    let example = |help: &str| {
-        let words = [
-            ("yes", "yes or no"),
-            ("64M", "bytes, with"),
-            ("100", "a weight"),
-            ("10%", "a percentage"),
-            ("5s", "a time span"),
-        ];
-        words.iter().find(|(_, text)| help.contains(text)).map(|(value, _)| (*value).to_owned())
-    };
-    let parse = |name: &str, value: &str| {
-        let property = spawn::model::UnitProperty { name: name.into(), value: value.into() };
-        TypedProperty::parse(&spawn::error::Sourced::new(property, spawn::error::Origin::Default))
-    };
-    let list = parse("", "").unwrap_err().remedy().unwrap().to_owned();
-    let (mut taken, mut unknown) = (Vec::new(), Vec::new());
-    for name in list.split_once(": ").unwrap().1.split(", ") {
-        let value = match name {
-            "Description" | "Slice" | "Delegate" | "DelegateSubgroup" | "DeviceAllow" => continue,
-            "CollectMode" => "inactive".to_owned(),
-            "KillMode" => "mixed".into(),
-            "OOMPolicy" => "stop".into(),
-            "DevicePolicy" | "ManagedOOMSwap" | "ManagedOOMMemoryPressure" | "MemoryPressureWatch" => "auto".into(),
-            "ManagedOOMPreference" => "none".into(),
-            "AllowedCPUs" | "StartupAllowedCPUs" | "AllowedMemoryNodes" | "StartupAllowedMemoryNodes" => "0".into(),
-            "Documentation" => "man:spawn(1)".into(),
-            // A unit that names one that stays loaded here stays loaded itself.
-            "OnSuccess" | "OnFailure" => "bus-test-none.target".into(),
-            "RequiresMountsFor" | "WantsMountsFor" => "/usr".into(),
-            "IPIngressFilterPath" | "IPEgressFilterPath" => String::new(),
-            "IPAddressAllow" | "IPAddressDeny" => "10.0.0.0/8".into(),
-            "IODeviceWeight" => "/dev/null 100".into(),
-            "IODeviceLatencyTargetSec" => "/dev/null 5ms".into(),
-            _ if name.starts_with("IORead") || name.starts_with("IOWrite") => "/dev/null 5M".into(),
-            _ if name.ends_with("Signal") && !name.starts_with("Survive") => "SIGTERM".into(),
-            _ => parse(name, "?")
-                .err()
-                .and_then(|d| example(d.remedy().unwrap()))
-                .unwrap_or_else(|| "basic.target".into()),
-        };
-        let property = parse(name, &value).unwrap();
-        let (leader, unit) = (Leader::new(), "bus-test-table.scope");
-        match bus.start_scope(&request(unit, &leader, std::slice::from_ref(&property)), &[]) {
-            Ok(_) => taken.push(name),
-            Err(diagnostic) => {
-                assert_eq!(diagnostic.code(), Code::PropertyUnknown, "{name}={value}: {diagnostic}");
-                unknown.push(name);
-            }
-        }
-        bus.stop_scope(unit).unwrap();
-    }
-    println!("taken: {}\nnot known to this systemd: {unknown:?}", taken.len());
-    assert!(taken.len() > 70, "{taken:?}");
-}
-
-#[test]
-#[ignore = "needs a systemd host"]
 fn a_property_that_systemd_does_not_know_is_named() {
     let (mut bus, leader, unit) = (bus(), Leader::new(), "bus-test-unknown.scope");
     let extra = [TypedProperty::new("NoSuchProperty", PropertyValue::Bool(true))];
@@ -296,6 +205,22 @@ fn a_name_can_be_used_again_at_once() {
 
 #[test]
 #[ignore = "needs a systemd host"]
+fn fifty_scopes_start_at_once() {
+    let start_one = |n: usize| {
+        let (mut bus, leader, unit) = (bus(), Leader::new(), format!("bus-test-many-{n}.scope"));
+        start(&mut bus, &unit, &leader);
+        assert_eq!(leader.cgroup(), format!("/machine.slice/{unit}"));
+        bus.stop_scope(&unit).unwrap();
+        bus.wait_unit_gone(&unit).unwrap();
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..50).map(|n| scope.spawn(move || start_one(n))).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+#[test]
+#[ignore = "needs a systemd host"]
 fn a_dead_leader_is_an_error_and_leaves_no_unit() {
     let (mut bus, mut leader, unit) = (bus(), Leader::new(), "bus-test-dead.scope");
     leader.kill();
@@ -326,6 +251,19 @@ fn systemctl_stop_asks_the_controller() {
     output("systemctl", &["stop", "--no-block", unit]);
     wait_for(&mut bus, BusEvent::RequestStop);
     bus.stop_scope(unit).unwrap();
+}
+
+#[test]
+#[ignore = "needs a systemd host; re-executes its PID 1"]
+fn y_the_controller_is_asked_after_a_reexec_too() {
+    let (mut bus, leader, unit) = (bus(), Leader::new(), "bus-test-reexec.scope");
+    start(&mut bus, unit, &leader);
+    output("systemctl", &["daemon-reexec"]);
+    wait_for(&mut bus, BusEvent::SystemdRestarted);
+    output("systemctl", &["stop", "--no-block", unit]);
+    wait_for(&mut bus, BusEvent::RequestStop);
+    bus.stop_scope(unit).unwrap();
+    bus.wait_unit_gone(unit).unwrap();
 }
 
 #[test]
@@ -429,101 +367,4 @@ fn z_a_restart_of_the_bus_is_survived() {
     unregister(Some(&mut bus), name).unwrap();
     bus.stop_scope(unit).unwrap();
     bus.wait_unit_gone(unit).unwrap();
-}
-
-#[test]
-#[ignore = "needs a systemd host"]
-fn the_living_services_have_every_member_of_dbus_interfaces() {
-    let services = [
-        ("org.freedesktop.DBus", "/org/freedesktop/DBus"),
-        ("org.freedesktop.systemd1", "/org/freedesktop/systemd1"),
-        ("org.freedesktop.systemd1", "/org/freedesktop/systemd1/unit/init_2escope"),
-        ("org.freedesktop.machine1", "/org/freedesktop/machine1"),
-        ("org.freedesktop.resolve1", "/org/freedesktop/resolve1"),
-    ];
-    let mut living = Vec::new();
-    for (service, path) in services {
-        let xml = output("busctl", &["introspect", "--xml-interface", service, path]);
-        match zbus_xml::Node::from_reader(xml.as_bytes()) {
-            Ok(node) => living.extend(members(&node).into_iter().map(|(name, text, _)| format!("{name} {text}"))),
-            Err(_) => println!("skipped: {service} does not run here"),
-        }
-    }
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/dbus-interfaces")).unwrap() {
-        let xml = std::fs::read(entry.unwrap().path()).unwrap();
-        for (name, text, optional) in members(&zbus_xml::Node::from_reader(&*xml).unwrap()) {
-            let interface = name.rsplit_once('.').unwrap().0;
-            let there = living.contains(&format!("{name} {text}"));
-            let served = living.iter().any(|member| member.starts_with(interface));
-            match (there, optional || !served) {
-                (true, _) => {}
-                (false, true) => println!("skipped: {name} is not served here"),
-                (false, false) => panic!("{name} {text} is not among\n{}", living.join("\n")),
-            }
-        }
-    }
-}
-
-/// Name, signatures, whether it may be missing.
-fn members(node: &zbus_xml::Node<'_>) -> Vec<(String, String, bool)> {
-    use zbus_xml::ArgDirection;
-    let mut list = Vec::new();
-    for interface in node.interfaces() {
-        let name = |member: &str| format!("{}.{member}", interface.name());
-        for method in interface.methods() {
-            let side = |out: bool| -> String {
-                let args = method.args().iter().filter(|arg| (arg.direction() == Some(ArgDirection::Out)) == out);
-                args.map(|arg| arg.ty().to_string()).collect()
-            };
-            let optional = method.annotations().iter().any(|note| note.name() == "io.spawn.Optional");
-            list.push((name(method.name().as_str()), format!("({}) → ({})", side(false), side(true)), optional));
-        }
-        for signal in interface.signals() {
-            let args: String = signal.args().iter().map(|arg| arg.ty().to_string()).collect();
-            list.push((name(signal.name().as_str()), format!("signal ({args})"), false));
-        }
-        for property in interface.properties() {
-            list.push((name(property.name().as_str()), format!("property {}", property.ty()), false));
-        }
-    }
-    list
-}
-
-#[test]
-#[ignore = "a measurement, not a test"]
-fn measure() {
-    let mut rows: [(&str, Vec<f64>); 4] =
-        [("connect", vec![]), ("scope, back to back", vec![]), ("scope, after 0.5 s", vec![]), ("register", vec![])];
-    let (unit, name) = ("bus-test-measure.scope", "bus-test-measure");
-    for round in 0..40 {
-        let spaced = round >= 20;
-        if spaced {
-            std::thread::sleep(Duration::from_millis(500));
-        }
-        let leader = Leader::new();
-        let mut at = Instant::now();
-        let mut lap = |row: usize| {
-            rows[row].1.push(at.elapsed().as_secs_f64() * 1e3);
-            at = Instant::now();
-        };
-        let mut bus = bus();
-        lap(0);
-        start(&mut bus, unit, &leader);
-        lap(1 + usize::from(spaced));
-        register(Some(&mut bus), &machine(name, &leader)).unwrap();
-        lap(3);
-        unregister(Some(&mut bus), name).unwrap();
-        bus.stop_scope(unit).unwrap();
-        bus.wait_unit_gone(unit).unwrap();
-    }
-    for (what, mut times) in rows {
-        times.sort_by(f64::total_cmp);
-        let n = times.len();
-        println!(
-            "{what:20} median {:.2} ms, 10 % {:.2}, 90 % {:.2} ({n})",
-            times[n / 2],
-            times[n / 10],
-            times[n * 9 / 10]
-        );
-    }
 }
