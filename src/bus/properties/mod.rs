@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! `--property=NAME=VALUE`: unit properties from text to the type that PID 1 takes.
+//!
+//! The rules are those of systemd's own tools (`bus_append_unit_property_assignment` of systemd's bus-unit-util.c), so that
+//! a value means here what it means to `systemd-run --property=`. Pure: nothing is asked of PID 1.
+
+mod address;
+mod number;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use crate::error::{Code, Diagnostic, Result, Sourced};
+use crate::model::UnitProperty;
+use serde::Serialize;
+use table::Kind;
+use zbus::Variant;
+
+/// A property as it is sent.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TypedProperty {
+    name: String,
+    value: PropertyValue,
+}
+
+/// The types that unit properties have, each named by its D-Bus signature.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PropertyValue {
+    /// `b`
+    Bool(bool),
+    /// `i`
+    I32(i32),
+    /// `u`
+    U32(u32),
+    /// `t`
+    U64(u64),
+    /// `s`
+    Text(String),
+    /// `as`
+    Texts(Vec<String>),
+    /// `ay`
+    Bytes(Vec<u8>),
+    /// `a(ss)`
+    Pairs(Vec<(String, String)>),
+    /// `a(st)`
+    PathNumbers(Vec<(String, u64)>),
+    /// `a(iayu)`: address family, address, prefix length.
+    Prefixes(Vec<(i32, Vec<u8>, u32)>),
+    /// `(bas)`: whether the list allows, the list.
+    Filter(bool, Vec<String>),
+}
+
+impl TypedProperty {
+    /// A property of known type.
+    pub fn new(name: impl Into<String>, value: PropertyValue) -> Self {
+        Self { name: name.into(), value }
+    }
+
+    /// Types one `--property=`. Fails with [`Code::PropertyUnknown`] when the name is not known (the known ones are listed,
+    /// nearest first) or the value is not one that it takes.
+    pub fn parse(property: &Sourced<UnitProperty>) -> Result<Self> {
+        let UnitProperty { name, value } = &property.value;
+        let Some(kind) = table::kind(name) else {
+            let diagnostic =
+                Diagnostic::new(Code::PropertyUnknown, format!("there is no unit property {name:?} for a scope"));
+            return Err(diagnostic.origin(&property.origin).help(known_names(name)));
+        };
+        typed(name, value, kind).map_err(|Allowed(allowed)| {
+            Diagnostic::new(Code::PropertyUnknown, format!("{value:?} is not a value of the unit property {name}"))
+                .origin(&property.origin)
+                .help(format!("give {allowed}"))
+        })
+    }
+
+    /// The property's name as it is sent, which may differ from the one that was said ("CPUQuotaPerSecUSec").
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its value.
+    pub fn value(&self) -> &PropertyValue {
+        &self.value
+    }
+
+    pub(super) fn variant(&self) -> Variant<'_> {
+        match &self.value {
+            PropertyValue::Bool(value) => (*value).into(),
+            PropertyValue::I32(value) => (*value).into(),
+            PropertyValue::U32(value) => (*value).into(),
+            PropertyValue::U64(value) => (*value).into(),
+            PropertyValue::Text(value) => value.as_str().into(),
+            PropertyValue::Texts(value) => Variant::from(value.iter().map(String::as_str).collect::<Vec<_>>()),
+            PropertyValue::Bytes(value) => Variant::from(value.clone()),
+            PropertyValue::Pairs(value) => {
+                Variant::from(value.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect::<Vec<_>>())
+            }
+            PropertyValue::PathNumbers(value) => {
+                Variant::from(value.iter().map(|(path, n)| (path.as_str(), *n)).collect::<Vec<_>>())
+            }
+            PropertyValue::Prefixes(value) => Variant::from(value.clone()),
+            PropertyValue::Filter(allow, value) => Variant::new((*allow, value.clone())),
+        }
+    }
+}
+
+/// What a value must look like, to complete "give …".
+struct Allowed(&'static str);
+
+fn typed(name: &str, value: &str, kind: Kind) -> std::result::Result<TypedProperty, Allowed> {
+    use PropertyValue as V;
+    let scaled = |permyriad: u32| V::U32(number::scale(permyriad));
+    let same = |value: V| TypedProperty::new(name, value);
+    Ok(match kind {
+        Kind::Bool => same(V::Bool(number::boolean(value).ok_or(Allowed("yes or no"))?)),
+        Kind::Text => same(V::Text(value.into())),
+        Kind::Choice(words) => {
+            if !words.split(", ").any(|word| word == value) {
+                return Err(Allowed(words));
+            }
+            same(V::Text(value.into()))
+        }
+        Kind::Words => same(V::Texts(value.split_ascii_whitespace().map(str::to_owned).collect())),
+        Kind::Delegate => match number::boolean(value) {
+            Some(yes) => same(V::Bool(yes)),
+            None => {
+                let controllers = value.split_ascii_whitespace().map(str::to_owned).collect();
+                TypedProperty::new("DelegateControllers", V::Texts(controllers))
+            }
+        },
+        Kind::Signal => {
+            same(V::I32(number::signal(value).ok_or(Allowed("a signal by name (SIGTERM, RTMIN+3) or number"))?))
+        }
+        Kind::Size { empty } | Kind::Tasks { empty } if value.is_empty() => same(V::U64(empty)),
+        Kind::Size { .. } | Kind::Tasks { .. } if value == "infinity" => same(V::U64(u64::MAX)),
+        Kind::Size { .. } => match number::permyriad(value, number::Bound::Whole) {
+            Some(share) => TypedProperty::new(format!("{name}Scale"), scaled(share)),
+            None => {
+                let bytes = number::size(value, 1024);
+                same(V::U64(
+                    bytes.ok_or(Allowed("bytes, with K, M, G, T, P or E, or a percentage up to 100%, or infinity"))?,
+                ))
+            }
+        },
+        Kind::Tasks { .. } => match number::permyriad(value, number::Bound::Whole) {
+            Some(share) => TypedProperty::new(format!("{name}Scale"), scaled(share)),
+            None => same(V::U64(value.parse().map_err(|_| Allowed("a number, a percentage up to 100%, or infinity"))?)),
+        },
+        Kind::Weight if value.is_empty() => same(V::U64(u64::MAX)),
+        Kind::CpuWeight if value == "idle" => same(V::U64(0)),
+        Kind::CpuWeight if value.is_empty() => same(V::U64(u64::MAX)),
+        Kind::Weight | Kind::CpuWeight => {
+            same(V::U64(number::weight(value).ok_or(Allowed("a weight from 1 to 10000"))?))
+        }
+        Kind::CpuQuota => {
+            let share = if value.is_empty() { Some(u64::MAX) } else { number::cpu_quota(value) };
+            let share = share.ok_or(Allowed("a percentage above 0%, 200% for two CPUs"))?;
+            TypedProperty::new("CPUQuotaPerSecUSec", V::U64(share))
+        }
+        Kind::Time(unit) => {
+            let time = if value.is_empty() { Some(u64::MAX) } else { number::time(value, unit) };
+            let time = time.ok_or(Allowed("a time span (30s, 5min, 1h 20min) or infinity"))?;
+            TypedProperty::new(in_microseconds(name), V::U64(time))
+        }
+        Kind::PressureLimit => {
+            let share = number::permyriad(value, number::Bound::Whole);
+            same(scaled(share.ok_or(Allowed("a percentage up to 100%"))?))
+        }
+        Kind::Set => same(V::Bytes(number::bit_set(value).ok_or(Allowed("numbers and ranges up to 8191 (0-3,8)"))?)),
+        Kind::DeviceAllow => same(V::Pairs(device_allow(value)?)),
+        Kind::PathNumber(table::Number::Time) => {
+            TypedProperty::new(in_microseconds(name), V::PathNumbers(path_number(value, table::Number::Time)?))
+        }
+        Kind::PathNumber(number_kind) => same(V::PathNumbers(path_number(value, number_kind)?)),
+        Kind::Prefixes => {
+            let list = address::prefixes(value);
+            same(V::Prefixes(list.ok_or(Allowed("addresses (10.0.0.0/8), any, localhost, link-local or multicast"))?))
+        }
+        Kind::Filter => {
+            let (allow, list) = value.strip_prefix('~').map_or((true, value), |rest| (false, rest));
+            same(V::Filter(allow, list.split_ascii_whitespace().map(str::to_owned).collect()))
+        }
+    })
+}
+
+/// PID 1 takes times in microseconds, under a name that says so.
+fn in_microseconds(name: &str) -> String {
+    format!("{}USec", name.strip_suffix("USec").or_else(|| name.strip_suffix("Sec")).unwrap_or(name))
+}
+
+fn device_allow(value: &str) -> std::result::Result<Vec<(String, String)>, Allowed> {
+    if value.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (device, access) = value.split_once(' ').unwrap_or((value, ""));
+    let known = ["/dev/", "/run/systemd/inaccessible/", "char-", "block-"];
+    let mut letters = access.trim().chars();
+    if !known.iter().any(|start| device.starts_with(start)) || !letters.all(|c| "rwm".contains(c)) {
+        return Err(Allowed("a node below /dev, char-NAME or block-NAME, and some of rwm (/dev/fuse rw)"));
+    }
+    Ok(vec![(device.into(), access.trim().into())])
+}
+
+fn path_number(value: &str, kind: table::Number) -> std::result::Result<Vec<(String, u64)>, Allowed> {
+    use table::Number;
+    if value.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (path, text) = value.split_once(' ').map_or((value, ""), |(path, rest)| (path, rest.trim()));
+    let (number, allowed) = match kind {
+        Number::Bytes if text == "infinity" => (Some(u64::MAX), ""),
+        Number::Bytes => (number::size(text, 1000), "a path and bytes a second, with K, M, G or T (/dev/sda 5M)"),
+        Number::Weight => (number::weight(text), "a path and a weight from 1 to 10000 (/dev/sda 200)"),
+        Number::Time => (number::time(text, number::TimeUnit::Second), "a path and a time span (/dev/sda 25ms)"),
+    };
+    match number {
+        Some(number) if path.starts_with('/') => Ok(vec![(path.into(), number)]),
+        _ => Err(Allowed(allowed)),
+    }
+}
+
+fn known_names(unknown: &str) -> String {
+    let mut names: Vec<&str> = table::names().collect();
+    let unknown = unknown.to_ascii_lowercase();
+    names.sort_by_key(|name| (distance(&unknown, &name.to_ascii_lowercase()), *name));
+    format!("the known ones, nearest first: {}", names.join(", "))
+}
+
+/// Edit distance: insertions, deletions and replacements of bytes.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
