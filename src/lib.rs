@@ -10,6 +10,8 @@
 //! 5. [`bus`], [`net`], [`cgroup`]: the scope, the registration, the links, while the children work
 //! 6. [`supervise`]: one event loop until the payload is gone
 //!
+//! [`launch`] is the sequence that reads as a table of contents of 3 to 6.
+//!
 //! [`sys`] holds the only `unsafe` code, [`model`] the value types, [`error`] what a person gets to read.
 
 pub mod bus;
@@ -19,6 +21,7 @@ pub mod config;
 pub mod error;
 pub mod exec;
 pub mod image;
+pub mod launch;
 pub mod log;
 pub mod model;
 pub mod net;

@@ -22,6 +22,12 @@ pub struct GroupRemoval {
 }
 
 impl GroupRemoval {
+    /// The group's directory.
+    pub fn directory(&self) -> PathBuf {
+        let below = self.hierarchy.relative(&self.path).unwrap_or_else(|| self.path.clone());
+        self.hierarchy.mount_point.join(below.strip_prefix("/").unwrap_or(&below))
+    }
+
     /// Kills what is left in the group and removes it with all groups in it. A group that is gone is fine.
     pub fn run(&self, patience: Duration) -> Result<()> {
         let (Some(parent), Some(name)) = (self.path.parent(), self.path.file_name()) else {

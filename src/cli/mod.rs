@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The command line: what was said, with all its mistakes at once.
 
+mod main;
 pub mod render;
 mod split;
+
+pub use main::main;
 
 use crate::config::{Built, Does, Invocation, Said, Settings, keys};
 use crate::error::{Code, Diagnostic, Origin};

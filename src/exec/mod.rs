@@ -1,1 +1,19 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+//! Everything between `clone` and `execve`: the stager, init, and the supervisor's side of both.
+//!
+//! The children take prepared data only, allocate nothing, log nothing and report each failure as one fixed-size
+//! record; the words are found in the supervisor.
+
+mod child;
+mod init;
+mod mounting;
+mod ops;
+mod report;
+mod resolve;
+mod stager;
+mod start;
+mod words;
+
+pub use init::{Init, Stdio, Stub};
+pub use ops::{Create, Op, OpKind, OwnFs, Stager};
+pub use start::{Channels, Cloned, Entered, Mapped, Mapping, Released, start};

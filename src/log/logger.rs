@@ -107,6 +107,11 @@ impl Logger {
         self.leader.set(pid.map(|p| p.as_raw_nonzero().get().into()));
     }
 
+    /// Whether stderr is the journal already.
+    pub fn stderr_is_journal(&self) -> bool {
+        self.setup.stderr == StderrIs::Journal
+    }
+
     /// The machine's name, once known.
     #[doc(hidden)]
     pub fn machine(&self) -> Option<String> {

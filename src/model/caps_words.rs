@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-//! Capability lists as options hold them.
-
-use super::caps::{CapabilitySet, CapabilityWords};
-use std::str::FromStr;
+//! Capability names as the help shows them.
 
 const NAMES: &[&str] = &[
     "CAP_CHOWN",
@@ -51,19 +48,4 @@ const NAMES: &[&str] = &[
 /// The names, one a line, as `--capability=help` shows them.
 pub fn capability_names() -> String {
     NAMES.iter().map(|name| name.to_ascii_lowercase() + "\n").collect()
-}
-
-impl FromStr for CapabilityWords {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "all" {
-            return Ok(Self::All);
-        }
-        let mut set = CapabilitySet::default();
-        for word in text.split(',').map(str::trim).filter(|w| !w.is_empty()) {
-            let number = NAMES.iter().position(|n| n.eq_ignore_ascii_case(word));
-            set.0 |= 1 << number.ok_or_else(|| format!("{word} is not a capability; 'help' lists them"))?;
-        }
-        Ok(Self::List(set))
-    }
 }

@@ -15,7 +15,6 @@ mod signals;
 mod words;
 
 pub use caps::{Capability, CapabilitySet, CapabilityWords, DEFAULT_BOUNDING, UnknownCapability};
-pub use caps::{Capability, CapabilitySet, CapabilityWords};
 pub use caps_words::capability_names;
 pub use custom_mount::{Bind, BindIdmap, BindSource, CustomMount, Overlay, PivotRoot, Tmpfs};
 pub use ids::{Id128, UidRange};

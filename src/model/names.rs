@@ -88,6 +88,13 @@ impl FromStr for MachineName {
     }
 }
 
+impl Hostname {
+    /// The machine's name, which is one.
+    pub fn of_machine(machine: &MachineName) -> Self {
+        Self(machine.0.clone())
+    }
+}
+
 impl FromStr for Hostname {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
@@ -164,6 +171,13 @@ impl fmt::Display for LinkPair {
 
 /// The longest unit name (`UNIT_NAME_MAX` of systemd).
 const UNIT_NAME_MAX: usize = 255;
+
+impl SliceName {
+    /// Where machines go unless told otherwise (systemd.special(7)).
+    pub fn machine() -> Self {
+        Self("machine.slice".into())
+    }
+}
 
 impl FromStr for SliceName {
     type Err = String;

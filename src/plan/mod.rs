@@ -1,4 +1,270 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+//! What the settings mean on this machine: [`Settings`] and [`Facts`] in, [`Plan`] or every [`Diagnostic`] out.
+//!
+//! Only [`probe`] does I/O. Nothing after the plan reads the settings.
 
+mod build;
 pub mod capabilities;
 pub mod conflicts;
+mod explain;
+mod facts;
+mod mounts;
+mod probe;
+mod process;
+mod step;
+
+pub use build::build;
+pub use capabilities::CapabilityPlan;
+pub use explain::explain;
+pub use facts::{Facts, HostFacts, KernelVersion, StdioKind, Terminal, TreeFacts};
+pub use probe::probe;
+pub use step::{Action, Content, Missing, MountStep, Source, Step, WriteHow, describe_attributes};
+
+use crate::config::{Invocation, Settings};
+use crate::error::{Diagnostic, Origin};
+use crate::model::*;
+use serde::Serialize;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Exactly what will happen. Plain data: it can be printed, compared, and carried out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// The name the program was called by.
+    pub invocation: Invocation,
+    /// The machine's name.
+    pub machine: MachineName,
+    /// The tree.
+    pub tree: Tree,
+    /// The value of `$container`.
+    pub container_manager: String,
+    /// `$container_uuid`: from the image, given, or `None` for a random one.
+    pub uuid: Option<Id128>,
+    /// The user namespace.
+    pub user_namespace: UserNamespace,
+    /// The network.
+    pub network: Network,
+    /// What the stager does, in order.
+    pub steps: Vec<Step>,
+    /// Names of device nodes that the host has beyond the usual ones: "fuse", "net/tun".
+    pub extra_devices: Vec<&'static str>,
+    /// The kernel's host name in the container.
+    pub hostname: Hostname,
+    /// The program.
+    pub process: Process,
+    /// Limits of the payload.
+    pub limits: Limits,
+    /// Capabilities of the payload.
+    pub capabilities: CapabilityPlan,
+    /// prctl(2) PR_SET_NO_NEW_PRIVS.
+    pub no_new_privileges: bool,
+    /// The system call filter; `None` is switched off.
+    pub filter: Option<FilterPlan>,
+    /// The console.
+    pub console: ConsoleMode,
+    /// The control group.
+    pub unit: Unit,
+    /// Registration with systemd-machined.
+    pub register: Register,
+    /// The link between the journals.
+    pub link_journal: LinkJournal,
+    /// READY=1 waits for the payload's own.
+    pub notify_ready: bool,
+    /// The credentials; only their ids are shown.
+    #[serde(serialize_with = "ids")]
+    pub credentials: Vec<Sourced<Credential>>,
+    /// Own notices are left out.
+    pub quiet: bool,
+    /// What a person should know before the start.
+    pub notices: Vec<String>,
+}
+
+/// The tree of the container.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Tree {
+    /// On the host.
+    pub path: PathBuf,
+    /// Nothing is written to it.
+    pub read_only: bool,
+    /// What is written is thrown away at the end.
+    pub ephemeral: bool,
+    /// It is locked against other users.
+    pub lock: bool,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
+/// The user namespace.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UserNamespace {
+    /// The host's own ids.
+    None,
+    /// This range.
+    Fixed {
+        /// Ids of the host.
+        range: UidRange,
+        /// The tree is seen through an idmapped mount.
+        idmap: bool,
+    },
+    /// A free range, taken under a lock when the start is prepared.
+    Pick {
+        /// Owner and group of the tree's root: their range is the first candidate.
+        owner: (u32, u32),
+        /// The tree is seen through an idmapped mount.
+        idmap: bool,
+        /// Without a user namespace when the tree's file system cannot be idmapped (only where nobody asked).
+        fallback: bool,
+    },
+}
+
+impl UserNamespace {
+    /// Whether there is one.
+    pub fn is_some(&self) -> bool {
+        *self != UserNamespace::None
+    }
+}
+
+/// The network.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Network {
+    /// A network namespace of its own.
+    pub private: bool,
+    /// A veth pair to the host.
+    pub veth: bool,
+    /// The MAC address of the container's end, when given.
+    pub mac: Option<[u8; 6]>,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
+/// The program and its surroundings.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Process {
+    /// As PID 1, as PID 2 below a stub, or as a full init.
+    pub mode: StartMode,
+    /// The words, without the program's name where the image decides it.
+    #[serde(serialize_with = "words")]
+    pub argv: Vec<OsString>,
+    /// `-u`
+    pub user: Option<(String, Origin)>,
+    /// `--chdir=`
+    pub directory: Option<PathBuf>,
+    /// Variables that say what the container is.
+    #[serde(serialize_with = "pairs")]
+    pub environment: Vec<(String, OsString)>,
+    /// Names of the variables of `-E`; the values are not shown.
+    pub extra_environment: ExtraEnvironment,
+    /// Descriptors 3.. that are passed on (sd_listen_fds(3)).
+    pub listen_fds: u32,
+    /// `--kill-signal=`
+    pub kill_signal: Option<Signal>,
+}
+
+/// Variables whose values must not show.
+#[derive(Clone, PartialEq, Default)]
+pub struct ExtraEnvironment(pub Vec<(String, OsString)>);
+
+impl std::fmt::Debug for ExtraEnvironment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(n, _)| n)).finish()
+    }
+}
+
+impl Serialize for ExtraEnvironment {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(self.0.iter().map(|(n, _)| n))
+    }
+}
+
+/// Limits of the payload.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Limits {
+    /// In the order of the kernel's numbers.
+    pub rlimits: Vec<Sourced<Rlimit>>,
+    /// `--oom-score-adjust=`
+    pub oom_score_adjust: Option<Sourced<i16>>,
+    /// `--cpu-affinity=`
+    pub cpu_affinity: Option<Sourced<CpuList>>,
+    /// `--personality=`
+    pub personality: Option<Sourced<Personality>>,
+}
+
+pub use crate::error::Sourced;
+
+/// The system call filter as it was asked for; prepare compiles it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FilterPlan {
+    /// `--system-call-filter=`, in order.
+    pub edits: Vec<Sourced<FilterWords>>,
+    /// `--restrict-address-families=`, in order.
+    pub address_families: Vec<Sourced<FilterWords>>,
+}
+
+/// The control group of the container.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// A transient scope.
+    Scope {
+        /// Its name.
+        name: String,
+        /// Its slice.
+        slice: SliceName,
+        /// `--property=`
+        properties: Vec<Sourced<UnitProperty>>,
+        /// Device nodes bound into the container, with "rwm" words.
+        devices: Vec<(PathBuf, &'static str)>,
+        /// It goes on without a scope when systemd cannot be reached.
+        fallback: bool,
+    },
+    /// The caller's own unit.
+    Keep,
+    /// A group of its own on whatever cgroup2 is mounted.
+    Own {
+        /// Device nodes bound into the container, with "rwm" words.
+        devices: Vec<(PathBuf, &'static str)>,
+    },
+}
+
+fn ids<S: serde::Serializer>(credentials: &[Sourced<Credential>], s: S) -> Result<S::Ok, S::Error> {
+    s.collect_seq(credentials.iter().map(|c| &c.value.id))
+}
+
+fn words<S: serde::Serializer>(words: &[OsString], s: S) -> Result<S::Ok, S::Error> {
+    s.collect_seq(words.iter().map(|w| escape(w)))
+}
+
+fn pairs<S: serde::Serializer>(pairs: &[(String, OsString)], s: S) -> Result<S::Ok, S::Error> {
+    s.collect_map(pairs.iter().map(|(n, v)| (n, escape(v))))
+}
+
+/// Text as it is, bytes that are not UTF-8 as `\xNN`.
+pub fn escape(bytes: &std::ffi::OsStr) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let mut out = String::new();
+    for chunk in bytes.as_bytes().utf8_chunks() {
+        out.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|b| out.push_str(&format!("\\x{b:02x}")));
+    }
+    out
+}
+
+/// Everything wrong with what was asked for, or the plan.
+pub type Built = Result<Plan, Vec<Diagnostic>>;
+
+impl Plan {
+    /// Whether the tree is seen through an idmapped mount.
+    pub fn idmapped(&self) -> bool {
+        matches!(
+            self.user_namespace,
+            UserNamespace::Fixed { idmap: true, .. } | UserNamespace::Pick { idmap: true, .. }
+        )
+    }
+}
+
+/// Convenience for callers that only have settings: probes and builds.
+pub fn make(settings: &Settings) -> Built {
+    let facts = probe(settings).map_err(|d| vec![d])?;
+    build(settings, &facts)
+}

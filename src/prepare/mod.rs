@@ -1,1 +1,201 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+//! Opens everything that can fail outside the container: a plan becomes programs for the children and the descriptors
+//! that they name. Nothing here forks.
+
+mod compile;
+mod filesystems;
+mod payload;
+mod tree;
+
+pub use compile::STAGING;
+pub use tree::Tree;
+
+use crate::error::{Code, Diagnostic, Result};
+use crate::exec::{Init, Stager};
+use crate::image::{IdMap, MapNamespace, SeenAs, SourceOwner};
+use crate::model::{BindIdmap, Id128, UidRange};
+use crate::plan::Plan;
+use crate::supervise::{StdioPlan, notify::NotifyServer, pty::Pty};
+use crate::sys::clone::flags;
+use crate::sys::mount_attr::{self, Reach};
+use filesystems::{HostInfo, Owner};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::io::Errno;
+use std::cell::Cell;
+use std::ffi::CString;
+use std::path::Path;
+
+/// What prepare takes beyond the plan: things that live longer than one boot of the container.
+pub struct Context<'a> {
+    /// The open, locked tree.
+    pub tree: &'a Tree,
+    /// The range of ids of the user namespace.
+    pub range: Option<UidRange>,
+    /// The container's id.
+    pub uuid: Id128,
+    /// Where the payload's notifications arrive.
+    pub notify: &'a NotifyServer,
+    /// Descriptors 0 to 2.
+    pub stdio: &'a StdioPlan,
+    /// Credentials, read.
+    pub credentials: &'a [(String, Vec<u8>)],
+    /// Capabilities that cannot be given (CAP_MKNOD without a device policy, or not held ourselves).
+    pub withheld: u64,
+}
+
+/// Everything the children need, and our ends of it.
+pub struct Prepared {
+    /// The stager's program.
+    pub stager: Stager,
+    /// Init's program.
+    pub init: Init,
+    /// The container's console.
+    pub pty: Option<Pty>,
+    /// Our ends of relayed descriptors 0 to 2.
+    pub relays: [Option<OwnedFd>; 3],
+    /// Descriptors that init keeps beyond its own.
+    pub passed: Vec<RawFd>,
+    /// The children's ends of the relays; closed once the children have them.
+    pub children_ends: Vec<OwnedFd>,
+}
+
+/// What the compilation of steps needs.
+pub(crate) struct Inputs<'a> {
+    context: &'a Context<'a>,
+    console: bool,
+    kcore: bool,
+    credentials: &'a [(String, Vec<u8>)],
+    os_release: Vec<u8>,
+    boot_id: String,
+    map: Option<MapNamespace>,
+    temporary: Cell<u64>,
+}
+
+/// Prepares one boot of the container.
+pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
+    let console = context.stdio.fds.contains(&crate::supervise::Stdio::Console);
+    let map = context.range.filter(|_| plan.idmapped()).map(|r| MapNamespace::new(&IdMap::of_range(r))).transpose()?;
+    let inputs = Inputs {
+        context,
+        console,
+        kcore: Path::new("/proc/kcore").exists(),
+        credentials: context.credentials,
+        os_release: std::fs::read("/etc/os-release")
+            .or_else(|_| std::fs::read("/usr/lib/os-release"))
+            .unwrap_or_default(),
+        boot_id: random_id()?.dashed(),
+        map,
+        temporary: Cell::new(0),
+    };
+    let compiled = compile::compile(plan, &inputs)?;
+    let root = inputs.owner();
+    let pty = match compiled.devpts.filter(|_| console) {
+        Some(i) => Some(crate::supervise::pty::allocate(compiled.keep[i].as_fd(), rustix::fs::Uid::from_raw(root.id))?),
+        None => None,
+    };
+    let namespaces = Namespaces::of(plan);
+    let relays = payload::relays(context.stdio)?;
+    let init = payload::init(plan, context, pty.as_ref(), &relays)?;
+    let stager = Stager {
+        early: compiled.early,
+        late: compiled.late,
+        init_flags: namespaces.init,
+        join_flags: namespaces.join,
+        root_ids: (root.id, root.id),
+        oom_score_adjust: plan.limits.oom_score_adjust.as_ref().map(|o| text(&o.value.to_string())).transpose()?,
+        keep: compiled.keep,
+    };
+    let mut passed: Vec<RawFd> = (3..3 + plan.process.listen_fds as RawFd).collect();
+    passed.extend(relays.theirs.iter().map(AsRawFd::as_raw_fd));
+    Ok(Prepared { stager, init, pty, relays: relays.ours, passed, children_ends: relays.theirs })
+}
+
+fn text(s: &str) -> Result<CString> {
+    CString::new(s).map_err(|_| Diagnostic::new(Code::Prepare, format!("{s:?} holds a zero byte")))
+}
+
+/// A random id (machine-id(5), version 4 of a UUID).
+pub fn random_id() -> Result<Id128> {
+    let mut bytes = [0u8; 16];
+    let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    got.map_err(|e| Diagnostic::new(Code::Prepare, "cannot get random bytes").errno(e))?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    Id128::from_bytes(bytes).ok_or_else(|| Diagnostic::new(Code::Prepare, "cannot get random bytes"))
+}
+
+struct Namespaces {
+    init: u64,
+    join: u64,
+}
+
+impl Namespaces {
+    fn of(plan: &Plan) -> Self {
+        let mut init = flags::NEWPID | flags::NEWIPC | flags::NEWUTS;
+        let mut join = flags::NEWIPC | flags::NEWCGROUP;
+        if plan.user_namespace.is_some() {
+            init |= flags::NEWUSER;
+        }
+        if plan.network.private {
+            init |= flags::NEWNET;
+            join |= flags::NEWNET;
+        }
+        Self { init, join }
+    }
+}
+
+impl Inputs<'_> {
+    fn owner(&self) -> Owner {
+        Owner { id: self.context.range.map_or(0, |r| r.base) }
+    }
+
+    fn host_info<'p>(&'p self, plan: &'p Plan) -> HostInfo<'p> {
+        HostInfo {
+            os_release: &self.os_release,
+            manager: &plan.container_manager,
+            uuid: self.context.uuid.dashed(),
+            boot_id: self.boot_id.clone(),
+        }
+    }
+
+    fn bind_notify(&self, run_host: BorrowedFd<'_>) -> Result<()> {
+        let id = self.owner().id;
+        self.context.notify.bind_at(run_host, id, id)
+    }
+
+    /// A clone of the tree with its flags and its map.
+    fn open_tree(&self, read_only: bool) -> Result<OwnedFd> {
+        self.context.tree.mount(read_only, self.map.as_ref())
+    }
+
+    /// A name that no file of an image has.
+    fn temporary_name(&self) -> Result<CString> {
+        let n = self.temporary.get();
+        self.temporary.set(n + 1);
+        text(&format!(".#spawn-{}-{n}", self.boot_id))
+    }
+
+    fn idmap_bind(&self, mount: BorrowedFd<'_>, path: &Path, how: BindIdmap, recursive: bool) -> Result<()> {
+        let Some(range) = self.context.range else { return Ok(()) };
+        let fail = |e: Errno| {
+            let d = Diagnostic::new(Code::Mount, format!("cannot map the owners of {}", path.display())).errno(e);
+            match recursive {
+                true => d.help(
+                    "its file system, or one mounted below it, has no idmapped mounts: add norbind, or leave idmap out",
+                ),
+                false => d.help("its file system has no idmapped mounts: leave idmap out"),
+            }
+        };
+        let map = match how {
+            BindIdmap::None => return Ok(()),
+            BindIdmap::Range => IdMap::of_range(range),
+            BindIdmap::Root | BindIdmap::Owner => {
+                let owner = rustix::fs::fstat(mount).map_err(fail)?.st_uid;
+                IdMap::of_owner(SourceOwner(owner), SeenAs::ContainerRoot(range))
+            }
+        };
+        let namespace = MapNamespace::new(&map)?;
+        let reach = if recursive { Reach::Tree } else { Reach::Mount };
+        mount_attr::idmap(mount, reach, namespace.as_fd()).map_err(fail)
+    }
+}

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-
-pub mod notify;
 //! The supervisor from the moment the payload runs: one epoll loop over leader, signals, console and whatever else is
 //! plugged in as a [`Source`]. One thread.
 
@@ -8,6 +6,7 @@ mod console;
 mod event;
 mod flow;
 mod hotkeys;
+pub mod notify;
 mod outcome;
 pub mod pty;
 mod signals;

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The only `unsafe` code: thin wrappers of system calls that rustix and nix lack. No policy here.
+//!
+//! What is marked "child-safe" may be called between `clone` and `execve`: it allocates nothing and takes no lock.
 #![allow(unsafe_code)]
-pub mod bpf;
 
+pub mod bpf;
+pub mod caps;
+pub mod child;
+pub mod clone;
+pub mod disposition;
+pub mod exec;
+pub mod mount_attr;
 pub mod mount_setattr;
 pub mod net;
-pub mod userns;
-
 pub mod ofd_lock;
+pub mod process;
 pub mod programs;
+pub mod seccomp;
 pub mod spawn_program;
 pub mod terminal_attributes;
-
-pub mod caps;
-pub mod seccomp;
-
-pub mod child;
-pub mod disposition;
 pub mod termios;
+pub mod userns;

@@ -32,6 +32,11 @@ impl TerminalAttributes {
         if result < 0 { Err(last_errno()) } else { Ok(()) }
     }
 
+    /// From bytes that were read by `TCGETS2`.
+    pub fn from_bytes(bytes: [u8; 44]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes, as another process passes them to `TCSETS2`.
     pub fn bytes(&self) -> &[u8; 44] {
         &self.0

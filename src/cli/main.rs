@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! The face of the program: from the words of the command line to the exit status.
+
+use super::{Caller, Command, invocation, parse, render};
+use crate::config::{Invocation, Settings};
+use crate::error::Diagnostic;
+use crate::launch;
+use crate::log::{Audience, LogSetup, Logger, StderrIs};
+use crate::model::DryRun;
+use crate::plan;
+use rustix::fd::AsFd;
+use std::ffi::OsString;
+
+/// Runs the program and returns its exit status.
+pub fn main(argv: Vec<OsString>) -> u8 {
+    let name = invocation(&argv);
+    let settings = match parse(argv, &Caller::of_this_process()) {
+        Ok(Command::Run(settings)) => *settings,
+        Ok(show) => return print(&render::output(&show, name).unwrap_or_default()),
+        Err(mistakes) => return refuse(name, &mistakes),
+    };
+    let made = plan::make(&settings);
+    let plan = match made {
+        Ok(plan) => plan,
+        Err(mistakes) => return refuse(name, &mistakes),
+    };
+    if let Some(how) = settings.dry_run.as_ref().map(|d| d.value) {
+        return match how {
+            DryRun::Text => print(&plan::explain(&plan)),
+            DryRun::Json => print(&(serde_json::to_string_pretty(&plan).unwrap_or_default() + "\n")),
+        };
+    }
+    let log = logger(&settings, plan.quiet);
+    for notice in plan.notices.iter().filter(|_| !plan.quiet || name == Invocation::Spawn) {
+        log.say(crate::log::Level::Notice, notice);
+    }
+    launch::run(&plan, &log)
+}
+
+fn print(text: &str) -> u8 {
+    u8::from(render::print(text).is_err())
+}
+
+fn refuse(name: Invocation, mistakes: &[Diagnostic]) -> u8 {
+    render::complain(name, mistakes);
+    mistakes.first().map_or(launch::status::FAILED, |d| launch::failure_status(name, d))
+}
+
+fn logger(settings: &Settings, quiet: bool) -> Logger {
+    let verbose = settings.verbose.as_ref().is_some_and(|v| v.value);
+    let audience = match (quiet, verbose) {
+        (_, true) => Audience::Verbose,
+        (true, false) => Audience::Quiet,
+        (false, false) => Audience::Normal,
+    };
+    let stderr = StderrIs::detect(std::env::var_os("JOURNAL_STREAM").as_deref(), std::io::stderr().as_fd());
+    Logger::new(LogSetup { identifier: render::name(settings.invocation), audience, stderr })
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! What each instruction of the stager does. Child-safe.
+
+use super::child::{During, Fault};
+use super::ops::{Create, OpKind, OwnFs};
+use super::report::Part;
+use super::resolve::{kind_of, open_inside, target};
+use crate::sys::clone::{Side, clone, flags};
+use crate::sys::mount_attr::{Reach, attributes};
+use crate::sys::process::{exit_now, setns};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
+};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use std::ffi::{CStr, CString};
+
+const EMPTY_BOTH: MoveMountFlags =
+    MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH.union(MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH);
+
+fn borrow(fd: &RawFd) -> BorrowedFd<'_> {
+    crate::sys::process::borrow_fd(*fd)
+}
+
+fn attach(mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> Result<(), Errno> {
+    move_mount(mount, c"", at, c"", EMPTY_BOTH)
+}
+
+/// Attaches the new root at a directory of the host and enters it.
+pub fn attach_root(mount: RawFd, at: &CStr) -> Result<(), Fault> {
+    let mount = borrow(&mount);
+    move_mount(mount, c"", rustix::fs::CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).during(Part::Attach)?;
+    rustix::process::fchdir(mount).during(Part::Open)
+}
+
+/// Makes an overlay of the tree and a writable layer in memory the new root and enters it.
+pub fn attach_overlay(lower: RawFd, scratch: RawFd, at: &CStr, parts: &[CString; 4]) -> Result<(), Fault> {
+    let empty_from = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    let [lower_at, upper, work, root] = parts;
+    move_mount(borrow(&scratch), c"", rustix::fs::CWD, at, empty_from).during(Part::Attach)?;
+    move_mount(borrow(&lower), c"", rustix::fs::CWD, lower_at.as_c_str(), empty_from).during(Part::Attach)?;
+    let fs = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC).during(Part::Configure)?;
+    for (key, value) in [(c"lowerdir", lower_at), (c"upperdir", upper), (c"workdir", work)] {
+        fsconfig_set_string(&fs, key, value.as_c_str()).during(Part::Configure)?;
+    }
+    fsconfig_create(&fs).during(Part::Configure)?;
+    let mount = fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).during(Part::Configure)?;
+    move_mount(&mount, c"", rustix::fs::CWD, root.as_c_str(), empty_from).during(Part::Attach)?;
+    rustix::process::fchdir(&mount).during(Part::Open)
+}
+
+/// The working directory becomes the root, the old root is dropped. Returns the new root.
+pub fn pivot() -> Result<OwnedFd, Fault> {
+    rustix::process::pivot_root(c".", c".").during(Part::Attach)?;
+    unmount(c".", UnmountFlags::DETACH).during(Part::Attach)?;
+    rustix::process::chdir(c"/").during(Part::Open)?;
+    rustix::fs::open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).during(Part::Open)
+}
+
+/// Every instruction that works inside the new root.
+pub fn below(root: BorrowedFd<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>>) -> Result<(), Fault> {
+    match kind {
+        OpKind::Attach { mount, target: path, create } => {
+            let Some(at) = target(root, path, *create)? else { return Ok(()) };
+            attach_fitting(borrow(mount), at.as_fd())
+        }
+        OpKind::CloneInside { source, recursive, set, clear, target: path, create } => {
+            let Some(mount) = clone_inside(root, source, *recursive, *create)? else { return Ok(()) };
+            let reach = if *recursive { Reach::Tree } else { Reach::Mount };
+            attributes(mount.as_fd(), reach, *set, *clear).during(Part::Attributes)?;
+            let create = match (create, kind_of(mount.as_fd()).during(Part::Source)?) {
+                (Create::Dir, FileType::Directory) => Create::Dir,
+                (Create::Dir, _) => Create::File,
+                (other, _) => *other,
+            };
+            let Some(at) = target(root, path, create)? else { return Ok(()) };
+            attach_fitting(mount.as_fd(), at.as_fd())
+        }
+        OpKind::Cover { target: path, create } => cover(root, path, *create),
+        OpKind::Own { fs, attributes, target: path, create } => {
+            let mount = match fs {
+                OwnFs::Proc => proc_by_helper(*attributes, init)?,
+                _ => own_fs(*fs, *attributes).during(Part::Configure)?,
+            };
+            let Some(at) = target(root, path, *create)? else { return Ok(()) };
+            attach_fitting(mount.as_fd(), at.as_fd())
+        }
+        OpKind::Unmount(path) => {
+            unmount(path.as_c_str(), UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).during(Part::Attach)
+        }
+        OpKind::RemoveDir(path) => rustix::fs::rmdir(path.as_c_str()).during(Part::Whole),
+        OpKind::SetAttributes(path, set) => {
+            let fd = open_inside(root, path, OFlags::PATH).during(Part::Open)?;
+            attributes(fd.as_fd(), Reach::Mount, *set, MountAttrFlags::empty()).during(Part::Attributes)
+        }
+        OpKind::WriteFile { dir, name, temporary, bytes, replace } => {
+            write_file(root, dir, name, temporary, bytes, *replace)
+        }
+        OpKind::Link { dir, name, temporary, text, must_exist, otherwise } => {
+            if open_inside(root, must_exist, OFlags::PATH).is_err() {
+                return write_file(root, dir, name, temporary, otherwise, true);
+            }
+            let dir = open_inside(root, dir, OFlags::PATH | OFlags::DIRECTORY).during(Part::Open)?;
+            rustix::fs::symlinkat(text.as_c_str(), &dir, temporary.as_c_str()).during(Part::Create)?;
+            rename_over(&dir, temporary, name)
+        }
+        OpKind::LoopbackUp => crate::sys::net::lo_up_current().during(Part::Whole),
+        OpKind::AttachRoot { .. } | OpKind::AttachOverlay { .. } | OpKind::Pivot => Err((Part::Whole, Errno::INVAL)),
+    }
+}
+
+/// A directory on a directory, anything else on a regular file: never on a FIFO or device of the image.
+fn attach_fitting(mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> Result<(), Fault> {
+    let what = kind_of(mount).during(Part::Source)?;
+    let on = kind_of(at).during(Part::Open)?;
+    let fits = match what {
+        FileType::Directory => on == FileType::Directory,
+        _ => on != FileType::Directory && on != FileType::Symlink,
+    };
+    if !fits {
+        let errno = if what == FileType::Directory { Errno::NOTDIR } else { Errno::ISDIR };
+        return Err((Part::Type, errno));
+    }
+    attach(mount, at).during(Part::Attach)
+}
+
+fn clone_inside(
+    root: BorrowedFd<'_>,
+    source: &CStr,
+    recursive: bool,
+    create: Create,
+) -> Result<Option<OwnedFd>, Fault> {
+    let from = match open_inside(root, source, OFlags::PATH) {
+        Err(Errno::NOENT) if create == Create::Skip => return Ok(None),
+        r => r.during(Part::Source)?,
+    };
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    open_tree(&from, c"", flags).map(Some).during(Part::Clone)
+}
+
+/// Covers what is there with the node of mode 000 of the same type.
+fn cover(root: BorrowedFd<'_>, path: &CStr, create: Create) -> Result<(), Fault> {
+    let Some(at) = target(root, path, create)? else { return Ok(()) };
+    let node = match kind_of(at.as_fd()).during(Part::Open)? {
+        FileType::Directory => c"/run/host/inaccessible/dir",
+        FileType::Fifo => c"/run/host/inaccessible/fifo",
+        FileType::Socket => c"/run/host/inaccessible/sock",
+        FileType::CharacterDevice => c"/run/host/inaccessible/chr",
+        FileType::BlockDevice => c"/run/host/inaccessible/blk",
+        _ => c"/run/host/inaccessible/reg",
+    };
+    let Some(mount) = clone_inside(root, node, false, Create::Never)? else { return Ok(()) };
+    let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    attributes(mount.as_fd(), Reach::Mount, read_only, MountAttrFlags::empty()).during(Part::Attributes)?;
+    attach(mount.as_fd(), at.as_fd()).during(Part::Attach)
+}
+
+/// A file system of the namespaces that the calling process is in.
+fn own_fs(fs: OwnFs, attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
+    let context = fsopen(fs.name(), FsOpenFlags::FSOPEN_CLOEXEC)?;
+    if fs == OwnFs::Cgroup2 {
+        // Options of the whole hierarchy: only the host's first cgroup namespace may set them, so a refusal is fine.
+        for option in [c"nsdelegate", c"memory_recursiveprot"] {
+            let _as_the_host_has_it = fsconfig_set_flag(&context, option);
+        }
+    }
+    fsconfig_create(&context)?;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+/// procfs shows the PID namespace of the process that makes it, and one can enter a PID namespace only by a child: a
+/// helper that shares our table of descriptors makes the mount and leaves it at a number that we hold free.
+fn proc_by_helper(attributes: MountAttrFlags, init: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Fault> {
+    let init = init.ok_or((Part::Helper, Errno::SRCH))?;
+    setns(init.as_raw_fd(), flags::NEWPID).during(Part::Helper)?;
+    let place = rustix::io::fcntl_dupfd_cloexec(init, 3).during(Part::Helper)?;
+    match clone(flags::FILES, None).during(Part::Helper)? {
+        Side::Child => {
+            let made =
+                own_fs(OwnFs::Proc, attributes).and_then(|m| crate::sys::process::dup_to(m.as_fd(), place.as_fd()));
+            exit_now(made.map_or_else(|e| e.raw_os_error(), |()| 0))
+        }
+        Side::Parent { pidfd, .. } => {
+            let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).during(Part::Helper)?;
+            match status.and_then(|s| s.exit_status()) {
+                Some(0) => Ok(place),
+                Some(errno) => Err((Part::Configure, Errno::from_raw_os_error(errno))),
+                None => Err((Part::Helper, Errno::INTR)),
+            }
+        }
+    }
+}
+
+fn write_file(
+    root: BorrowedFd<'_>,
+    dir: &CStr,
+    name: &CStr,
+    temporary: &CStr,
+    bytes: &[u8],
+    replace: bool,
+) -> Result<(), Fault> {
+    let dir = open_inside(root, dir, OFlags::PATH | OFlags::DIRECTORY).during(Part::Open)?;
+    let mode = Mode::from_raw_mode(0o644);
+    let base = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    if replace {
+        let file = rustix::fs::openat(&dir, temporary, base | OFlags::EXCL, mode).during(Part::Create)?;
+        let written = write_all(file.as_fd(), bytes).and_then(|()| rustix::fs::fchmod(&file, mode));
+        if let Err(e) = written {
+            let _half = rustix::fs::unlinkat(&dir, temporary, rustix::fs::AtFlags::empty());
+            return Err((Part::Write, e));
+        }
+        return rename_over(&dir, temporary, name);
+    }
+    let file = rustix::fs::openat(&dir, name, base, mode).during(Part::Open)?;
+    if kind_of(file.as_fd()).during(Part::Open)? != FileType::RegularFile {
+        return Err((Part::Type, Errno::INVAL));
+    }
+    rustix::fs::ftruncate(&file, 0).during(Part::Write)?;
+    write_all(file.as_fd(), bytes).during(Part::Write)
+}
+
+fn rename_over(dir: &OwnedFd, temporary: &CStr, name: &CStr) -> Result<(), Fault> {
+    rustix::fs::renameat(dir, temporary, dir, name).map_err(|e| {
+        let _half = rustix::fs::unlinkat(dir, temporary, rustix::fs::AtFlags::empty());
+        (Part::Write, e)
+    })
+}
+
+fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        let n = rustix::io::retry_on_intr(|| rustix::io::write(fd, bytes))?;
+        bytes = bytes.get(n..).unwrap_or_default();
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! What the children are handed: prepared data only, so that nothing is allocated, looked up or formatted after `clone`.
+
+use rustix::fd::{OwnedFd, RawFd};
+use rustix::mount::MountAttrFlags;
+use std::ffi::{CStr, CString};
+
+/// One instruction of the stager.
+pub struct Op {
+    /// Index of the plan's step that it belongs to.
+    pub step: u16,
+    /// A failure is reported and skipped.
+    pub optional: bool,
+    /// What is done.
+    pub kind: OpKind,
+}
+
+/// What happens when the target of a mount is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Create {
+    /// A directory is made.
+    Dir,
+    /// An empty file is made.
+    File,
+    /// There is nothing to do.
+    Skip,
+    /// It is an error.
+    Never,
+}
+
+/// A new file system of the container's own namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnFs {
+    /// procfs: made by a helper inside the new PID namespace.
+    Proc,
+    /// sysfs of the new network namespace.
+    Sysfs,
+    /// cgroup2 of the new cgroup namespace.
+    Cgroup2,
+    /// mqueue of the new IPC namespace.
+    Mqueue,
+}
+
+impl OwnFs {
+    /// The kernel's name of the file system.
+    pub fn name(self) -> &'static CStr {
+        match self {
+            OwnFs::Proc => c"proc",
+            OwnFs::Sysfs => c"sysfs",
+            OwnFs::Cgroup2 => c"cgroup2",
+            OwnFs::Mqueue => c"mqueue",
+        }
+    }
+}
+
+/// What an instruction does. Descriptors are numbers: the table of descriptors is copied by `clone`.
+pub enum OpKind {
+    /// Attaches the new root at a directory of the host (seen in the stager's mount namespace only).
+    AttachRoot {
+        /// A detached mount.
+        mount: RawFd,
+        /// A directory of the host.
+        at: CString,
+    },
+    /// Makes an overlay the new root.
+    AttachOverlay {
+        /// The detached, possibly idmapped tree.
+        lower: RawFd,
+        /// A detached tmpfs with directories `lower`, `upper`, `work` and `root`.
+        scratch: RawFd,
+        /// A directory of the host.
+        at: CString,
+        /// `lower`, `upper`, `work`, `root` below `at`.
+        parts: [CString; 4],
+    },
+    /// pivot_root(2) and dropping the old root.
+    Pivot,
+    /// Attaches a detached mount.
+    Attach {
+        /// The mount.
+        mount: RawFd,
+        /// Where.
+        target: CString,
+        /// When it is missing.
+        create: Create,
+    },
+    /// Clones a mount from inside the container and attaches it.
+    CloneInside {
+        /// From.
+        source: CString,
+        /// With what is below.
+        recursive: bool,
+        /// Attributes to set and to clear.
+        set: MountAttrFlags,
+        /// Attributes to clear.
+        clear: MountAttrFlags,
+        /// To.
+        target: CString,
+        /// When it is missing; [`Create::Dir`] stands for what fits the source.
+        create: Create,
+    },
+    /// Covers a file or directory with the node of mode 000 of its type.
+    Cover {
+        /// What is covered.
+        target: CString,
+        /// [`Create::Skip`] or [`Create::Never`].
+        create: Create,
+    },
+    /// Mounts a file system of the container's own namespaces.
+    Own {
+        /// Which.
+        fs: OwnFs,
+        /// Attributes.
+        attributes: MountAttrFlags,
+        /// Where.
+        target: CString,
+        /// When it is missing.
+        create: Create,
+    },
+    /// Lazily unmounts what is at the path.
+    Unmount(CString),
+    /// Removes an empty directory.
+    RemoveDir(CString),
+    /// Sets attributes of the mount at the path.
+    SetAttributes(CString, MountAttrFlags),
+    /// Writes a file of the image.
+    WriteFile {
+        /// The directory.
+        dir: CString,
+        /// The file's name in it.
+        name: CString,
+        /// A name in the same directory that nobody uses.
+        temporary: CString,
+        /// What is written.
+        bytes: Vec<u8>,
+        /// Replaced atomically instead of truncated.
+        replace: bool,
+    },
+    /// Replaces a name by a symlink when the link leads to something, else by a file.
+    Link {
+        /// The directory.
+        dir: CString,
+        /// The name.
+        name: CString,
+        /// A name in the same directory that nobody uses.
+        temporary: CString,
+        /// What it points at.
+        text: CString,
+        /// The path that must exist for that.
+        must_exist: CString,
+        /// Written where it does not.
+        otherwise: Vec<u8>,
+    },
+    /// Brings the loopback interface of the new network namespace up.
+    LoopbackUp,
+}
+
+/// The stager's program.
+pub struct Stager {
+    /// Before the container's namespaces exist.
+    pub early: Vec<Op>,
+    /// With the container's namespaces, while init waits.
+    pub late: Vec<Op>,
+    /// Namespaces that init is born into.
+    pub init_flags: u64,
+    /// Namespaces of init that the stager joins for the late part.
+    pub join_flags: u64,
+    /// Ids for what is created in the image: the container's root.
+    pub root_ids: (u32, u32),
+    /// Written to /proc/self/oom_score_adj, where init inherits it from.
+    pub oom_score_adjust: Option<CString>,
+    /// Keeps the descriptors of the instructions open until the children have them.
+    pub keep: Vec<OwnedFd>,
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! The stager: lives in the host's user namespace and a mount namespace of its own, builds the tree from prepared
+//! descriptors, clones init and leaves. What it mounts, a container root in a user namespace cannot undo.
+//!
+//! Everything here is child-safe.
+
+use super::child::{During, Fault, Reporter, Skips, wait_byte};
+use super::init::{self, Init};
+use super::mounting;
+use super::ops::{Op, OpKind, Stager};
+use super::report::{Kind, Part, Stage};
+use crate::sys::clone::{Side, clone, flags};
+use crate::sys::process::{close_all_but, exit_now, set_fs_ids, setns};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::MountPropagationFlags;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use std::mem::MaybeUninit;
+
+/// The children's ends of the channels.
+pub struct ChildEnds {
+    /// Records to the supervisor.
+    pub report: OwnedFd,
+    /// The supervisor tells the stager to clone init, with init's cgroup.
+    pub order: OwnedFd,
+    /// The supervisor releases init.
+    pub release: OwnedFd,
+    /// Init tells the stager that its namespaces are complete: read end, write end.
+    pub ready: (OwnedFd, OwnedFd),
+    /// Every descriptor that the stager needs, sorted.
+    pub stager_keeps: Vec<RawFd>,
+    /// Every descriptor that init needs, sorted.
+    pub init_keeps: Vec<RawFd>,
+}
+
+/// Runs the stager in a process that `clone` has just made in a new mount namespace.
+pub fn run(program: &Stager, init: &Init, ends: &ChildEnds) -> ! {
+    let reporter = Reporter::new(ends.report.as_fd(), Stage::Stager);
+    let step = |step: u16, r: Result<(), Fault>| {
+        if let Err(fault) = r {
+            reporter.fail(step, fault, 0)
+        }
+    };
+    step(u16::MAX, enter(program, ends));
+    let mut skips = Skips::new();
+    let root = perform(&program.early, None, program, None, &reporter, &mut skips);
+    let Some(root) = root else { reporter.fail(u16::MAX, (Part::Whole, Errno::INVAL), 0) };
+    let cgroup = match receive_order(ends.order.as_fd()) {
+        Ok(Some(cgroup)) => cgroup,
+        // The supervisor has given up or is gone; it has said why, if it could.
+        Ok(None) => exit_now(1),
+        Err(e) => reporter.fail(u16::MAX, (Part::Whole, e), 0),
+    };
+    // The kernel asks for the rights of the file system ids when it places a clone in a cgroup.
+    step(u16::MAX, set_fs_ids(0, 0).during(Part::Whole));
+    let side = clone(program.init_flags | flags::PARENT, cgroup.as_ref().map(AsFd::as_fd));
+    let pidfd = match side {
+        Ok(Side::Child) => init::run(init, ends),
+        Ok(Side::Parent { pid, pidfd }) => {
+            skips.send(&reporter);
+            reporter.send(Kind::Cloned, Part::Whole, 0, 0, pid);
+            pidfd
+        }
+        Err(e) => reporter.fail(u16::MAX, (Part::Helper, e), 0),
+    };
+    drop_write_end(&ends.ready.1);
+    match wait_byte(ends.ready.0.as_fd()) {
+        Ok(true) => {}
+        // Init has failed and said so.
+        Ok(false) => exit_now(1),
+        Err(e) => reporter.fail(u16::MAX, (Part::Whole, e), 0),
+    }
+    if program.join_flags != 0 {
+        step(u16::MAX, setns(pidfd.as_raw_fd(), program.join_flags).during(Part::Helper));
+    }
+    step(u16::MAX, set_fs_ids(program.root_ids.0, program.root_ids.1).during(Part::Whole));
+    perform(&program.late, Some(root), program, Some(pidfd.as_fd()), &reporter, &mut skips);
+    skips.send(&reporter);
+    reporter.send(Kind::Mounted, Part::Whole, 0, 0, 0);
+    exit_now(0)
+}
+
+/// Our copy of the write end goes, so that init's death shows as end-of-file.
+fn drop_write_end(fd: &OwnedFd) {
+    // The owner in the parent process closes its own copy; here the number is closed and not used again.
+    let _closed = close_one(fd.as_raw_fd());
+}
+
+fn close_one(fd: RawFd) -> Result<(), Errno> {
+    crate::sys::process::close_range(fd as u32, fd as u32)
+}
+
+fn enter(program: &Stager, ends: &ChildEnds) -> Result<(), Fault> {
+    close_all_but(&ends.stager_keeps).during(Part::Whole)?;
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).during(Part::Whole)?;
+    if let Some(text) = &program.oom_score_adjust {
+        write_file(c"/proc/self/oom_score_adj", text.to_bytes()).during(Part::Configure)?;
+    }
+    // The container's logins are not this login's; kernels without audit have no such file.
+    let _no_audit = write_file(c"/proc/self/loginuid", b"4294967295");
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change(c"/", private).during(Part::Attach)
+}
+
+fn write_file(path: &std::ffi::CStr, bytes: &[u8]) -> Result<(), Errno> {
+    let fd = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(&fd, bytes).map(drop)
+}
+
+/// Waits for the supervisor's order; `Ok(None)` when there will be none, `Ok(Some(None))` for "no cgroup".
+fn receive_order(socket: BorrowedFd<'_>) -> Result<Option<Option<OwnedFd>>, Errno> {
+    let mut byte = [0u8; 1];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut iov = [rustix::io::IoSliceMut::new(&mut byte)];
+    let got = loop {
+        match rustix::net::recvmsg(socket, &mut iov, &mut control, RecvFlags::CMSG_CLOEXEC) {
+            Err(Errno::INTR) => {}
+            r => break r?,
+        }
+    };
+    if got.bytes != 1 {
+        return Ok(None);
+    }
+    let mut cgroup = None;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(fds) = message {
+            fds.for_each(|fd| cgroup = Some(fd));
+        }
+    }
+    Ok(Some(cgroup))
+}
+
+/// Does the instructions in order; returns the new root once there is one.
+fn perform(
+    ops: &[Op],
+    mut root: Option<OwnedFd>,
+    program: &Stager,
+    init: Option<BorrowedFd<'_>>,
+    reporter: &Reporter<'_>,
+    skips: &mut Skips,
+) -> Option<OwnedFd> {
+    for op in ops {
+        let result = match (&op.kind, &root) {
+            (OpKind::AttachRoot { mount, at }, _) => mounting::attach_root(*mount, at),
+            (OpKind::AttachOverlay { lower, scratch, at, parts }, _) => {
+                mounting::attach_overlay(*lower, *scratch, at, parts)
+            }
+            (OpKind::Pivot, _) => mounting::pivot().and_then(|new| {
+                // What is made in the image from here on belongs to the container's root.
+                set_fs_ids(program.root_ids.0, program.root_ids.1).during(Part::Whole)?;
+                root = Some(new);
+                Ok(())
+            }),
+            (kind, Some(root)) => mounting::below(root.as_fd(), kind, init),
+            (_, None) => Err((Part::Whole, Errno::INVAL)),
+        };
+        if let Err(fault) = result {
+            if !op.optional {
+                reporter.fail(op.step, fault, 0);
+            }
+            skips.keep(op.step, fault);
+        }
+    }
+    root
+}

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! The supervisor's side of the start, as types that can only be passed through in order: [`Cloned`] → [`Entered`] →
+//! [`Mapping`] → [`Mapped`] → [`Released`]. Init cannot be released before its ids are mapped and its mounts are in place.
+
+use super::init::Init;
+use super::ops::Stager;
+use super::report::{Kind, Record};
+use super::stager::{self, ChildEnds};
+use super::words;
+use crate::error::{Code, Diagnostic, Result};
+use crate::model::UidRange;
+use crate::plan::Plan;
+use crate::sys::clone::{Side, clone, flags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use std::mem::MaybeUninit;
+use std::time::{Duration, Instant};
+
+/// How long the children may take for everything between two orders. File systems that hang are the only reason to
+/// come near it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The supervisor's ends of the channels to the children.
+pub struct Channels {
+    report: OwnedFd,
+    order: OwnedFd,
+    release: OwnedFd,
+    /// What the children have skipped, as the plan allows.
+    pub skipped: Vec<Diagnostic>,
+}
+
+/// The stager exists.
+pub struct Cloned {
+    channels: Channels,
+    stager: (i32, OwnedFd),
+}
+
+/// Init exists, in its cgroup.
+pub struct Entered {
+    channels: Channels,
+    stager: OwnedFd,
+    leader: (i32, OwnedFd),
+}
+
+/// Init's ids are mapped, the last mounts are being made.
+pub struct Mapping(Entered);
+
+/// Init's ids are mapped and all mounts are in place.
+pub struct Mapped {
+    channels: Channels,
+    leader: (i32, OwnedFd),
+}
+
+/// The payload runs.
+pub struct Released {
+    /// Init, as this process sees it.
+    pub pid: i32,
+    /// Its pidfd.
+    pub pidfd: OwnedFd,
+    /// What the children have skipped, as the plan allows.
+    pub skipped: Vec<Diagnostic>,
+}
+
+/// Clones the stager. `passed` are the descriptors that init keeps beyond its own.
+pub fn start(program: &Stager, init: &Init, passed: &[RawFd]) -> Result<Cloned> {
+    let failed =
+        |e: Errno| Diagnostic::new(Code::Clone, "cannot make the channels to the container's processes").errno(e);
+    let (report_read, report) = pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
+    let (release, release_write) = pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
+    let ready = pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
+    let (order_write, order) =
+        rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(failed)?;
+    let mut init_keeps: Vec<RawFd> = vec![report.as_raw_fd(), release.as_raw_fd(), ready.1.as_raw_fd()];
+    init_keeps.extend(passed);
+    init_keeps.extend(init.stub.as_ref().map(|s| s.program.as_raw_fd()));
+    let mut stager_keeps = init_keeps.clone();
+    stager_keeps.extend([order.as_raw_fd(), ready.0.as_raw_fd()]);
+    stager_keeps.extend(program.keep.iter().map(AsRawFd::as_raw_fd));
+    for list in [&mut init_keeps, &mut stager_keeps] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    let ends = ChildEnds { report, order, release, ready, stager_keeps, init_keeps };
+    let (pid, pidfd) = match clone(flags::NEWNS, None) {
+        Ok(Side::Child) => stager::run(program, init, &ends),
+        Ok(Side::Parent { pid, pidfd }) => (pid, pidfd),
+        Err(e) => return Err(clone_failed(e)),
+    };
+    let channels = Channels { report: report_read, order: order_write, release: release_write, skipped: Vec::new() };
+    Ok(Cloned { channels, stager: (pid, pidfd) })
+}
+
+fn clone_failed(e: Errno) -> Diagnostic {
+    let d = Diagnostic::new(Code::Clone, "cannot clone the process that builds the container's mounts").errno(e);
+    match e {
+        Errno::PERM => {
+            d.help("run as root with CAP_SYS_ADMIN; inside another container that power must be granted to it")
+        }
+        Errno::AGAIN | Errno::NOMEM | Errno::NOSPC => d.help("raise the limit of processes, or end some"),
+        _ => d,
+    }
+}
+
+impl Cloned {
+    /// The stager's pid: what a scope is made for, as init does not exist yet.
+    pub fn pid(&self) -> i32 {
+        self.stager.0
+    }
+    /// The stager's pidfd.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.stager.1.as_fd()
+    }
+    /// Readable when a child has something to say, so also when it failed.
+    pub fn report(&self) -> BorrowedFd<'_> {
+        self.channels.report.as_fd()
+    }
+    /// What the children said last, when a wait for something else was broken off for it.
+    pub fn failure(&mut self, plan: &Plan) -> Diagnostic {
+        match self.channels.next(plan, Instant::now() + PATIENCE) {
+            Err(d) => d,
+            Ok(_) => Diagnostic::new(Code::ChildStep, "the container's processes spoke out of turn"),
+        }
+    }
+    /// Orders the stager to clone init, into `cgroup` where there is one.
+    pub fn enter(mut self, plan: &Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<Entered> {
+        self.channels.send_order(cgroup).or_else(|e| match e {
+            // The stager is gone; it has said why.
+            Errno::PIPE | Errno::CONNRESET => Ok(()),
+            e => {
+                Err(Diagnostic::new(Code::Clone, "cannot give the order to clone the container's first process")
+                    .errno(e))
+            }
+        })?;
+        let record = self.channels.next(plan, Instant::now() + PATIENCE)?;
+        if record.kind != Kind::Cloned {
+            return Err(out_of_turn());
+        }
+        let pid = Pid::from_raw(record.value).ok_or_else(out_of_turn)?;
+        // We are its parent and have not waited for it, so the number still means it.
+        let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+            .map_err(|e| Diagnostic::new(Code::Clone, "cannot open the container's first process").errno(e))?;
+        Ok(Entered { channels: self.channels, stager: self.stager.1, leader: (record.value, pidfd) })
+    }
+}
+
+fn out_of_turn() -> Diagnostic {
+    Diagnostic::new(Code::ChildStep, "the container's processes spoke out of turn")
+}
+
+impl Entered {
+    /// Init's pid.
+    pub fn pid(&self) -> i32 {
+        self.leader.0
+    }
+    /// Init's pidfd.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.leader.1.as_fd()
+    }
+    /// Readable when a child has something to say, so also when it failed.
+    pub fn report(&self) -> BorrowedFd<'_> {
+        self.channels.report.as_fd()
+    }
+    /// Maps the ids (user_namespaces(7)).
+    pub fn map(self, range: Option<UidRange>) -> Result<Mapping> {
+        if let Some(range) = range {
+            write_maps(self.leader.0, range)?;
+        }
+        Ok(Mapping(self))
+    }
+}
+
+impl Mapping {
+    /// Init's pid.
+    pub fn pid(&self) -> i32 {
+        self.0.leader.0
+    }
+    /// Init's pidfd.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.0.leader.1.as_fd()
+    }
+    /// Waits until the last mount is in place and the stager is gone.
+    pub fn wait_mounted(self, plan: &Plan) -> Result<Mapped> {
+        let mut entered = self.0;
+        loop {
+            let record = entered.channels.next(plan, Instant::now() + PATIENCE)?;
+            match record.kind {
+                Kind::Mounted => break,
+                Kind::Cloned | Kind::Failed => return Err(out_of_turn()),
+                Kind::Skipped => {}
+            }
+        }
+        // It ends right after its last record; waiting keeps the cgroup free of it.
+        let _reaped = waitid(WaitId::PidFd(entered.stager.as_fd()), WaitIdOptions::EXITED);
+        Ok(Mapped { channels: entered.channels, leader: entered.leader })
+    }
+}
+
+fn write_maps(pid: i32, range: UidRange) -> Result<()> {
+    let line = format!("0 {} {}\n", range.base, range.size);
+    for name in ["uid_map", "gid_map"] {
+        let path = format!("/proc/{pid}/{name}");
+        std::fs::write(&path, &line).map_err(|e| {
+            Diagnostic::new(
+                Code::IdRange,
+                format!(
+                    "cannot map the user ids {} to {} into the container",
+                    range.base,
+                    range.base + (range.size - 1)
+                ),
+            )
+            .io(&e)
+            .note(format!("while writing {path}"))
+            .help("CAP_SETUID and CAP_SETGID are needed, and the range must belong to the own user namespace")
+        })?;
+    }
+    Ok(())
+}
+
+impl Mapped {
+    /// Init's pid.
+    pub fn pid(&self) -> i32 {
+        self.leader.0
+    }
+    /// Init's pidfd.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.leader.1.as_fd()
+    }
+    /// Releases init and waits until it has executed the payload.
+    pub fn release(mut self, plan: &Plan) -> Result<Released> {
+        // A dead init has said why; that is read below.
+        let _gone = rustix::io::write(&self.channels.release, b"r");
+        match self.channels.receive(Instant::now() + PATIENCE)? {
+            None => {}
+            Some(record) => return Err(words::failure(plan, &record, self.leader.0)),
+        }
+        Ok(Released { pid: self.leader.0, pidfd: self.leader.1, skipped: self.channels.skipped })
+    }
+}
+
+impl Channels {
+    fn send_order(&self, cgroup: Option<BorrowedFd<'_>>) -> std::result::Result<(), Errno> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let fds: Vec<BorrowedFd<'_>> = cgroup.into_iter().collect();
+        if !fds.is_empty() {
+            control.push(SendAncillaryMessage::ScmRights(&fds));
+        }
+        let iov = [rustix::io::IoSlice::new(b"c")];
+        rustix::net::sendmsg(&self.order, &iov, &mut control, SendFlags::NOSIGNAL).map(drop)
+    }
+
+    /// The next record that is not about something skipped; a failure becomes its words.
+    fn next(&mut self, plan: &Plan, until: Instant) -> Result<Record> {
+        loop {
+            let Some(record) = self.receive(until)? else {
+                return Err(Diagnostic::new(
+                    Code::ChildGone,
+                    "the container's processes were killed before the program ran",
+                )
+                .help("look for an out-of-memory kill in the kernel's log, or for who sent SIGKILL"));
+            };
+            match record.kind {
+                Kind::Failed => return Err(words::failure(plan, &record, 0)),
+                Kind::Skipped => self.skipped.push(words::failure(plan, &record, 0)),
+                Kind::Cloned | Kind::Mounted => return Ok(record),
+            }
+        }
+    }
+
+    /// One record; `None` at end-of-file.
+    fn receive(&mut self, until: Instant) -> Result<Option<Record>> {
+        let failed = |e: Errno| Diagnostic::new(Code::ChildStep, "cannot hear the container's processes").errno(e);
+        let mut bytes = [0u8; Record::SIZE];
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let timeout = Timespec::try_from(left).map_err(|_| failed(Errno::INVAL))?;
+            let mut fds = [PollFd::new(&self.report, PollFlags::IN)];
+            match poll(&mut fds, Some(&timeout)) {
+                Err(Errno::INTR) => continue,
+                Err(e) => return Err(failed(e)),
+                Ok(0) => {
+                    return Err(Diagnostic::new(Code::ChildStep, format!("the container was not ready within {} s", PATIENCE.as_secs()))
+                        .help("a file system that hangs is the usual reason: try the tree and the sources of binds with ls(1)"));
+                }
+                Ok(_) => {}
+            }
+            match rustix::io::read(&self.report, &mut bytes) {
+                Ok(0) => return Ok(None),
+                Ok(Record::SIZE) => return Record::decode(&bytes).map(Some).ok_or_else(out_of_turn),
+                Ok(_) => return Err(out_of_turn()),
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(failed(e)),
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Where the container's processes live: a scope, the caller's unit, or a control group of our own.
+
+use super::Session;
+use crate::bus::{Bus, ConnectError, DeviceAccess, KillPolicy, ScopeRequest, ScopeStart, properties::TypedProperty};
+use crate::cgroup::devices::{Access, DevicePolicy};
+use crate::cgroup::{self, Group, GroupRemoval, Hierarchy};
+use crate::error::{Code, Diagnostic, Result};
+use crate::exec::Cloned;
+use crate::log::Level;
+use crate::model::StartMode;
+use crate::plan::{Plan, Unit};
+use crate::undo::{PathRelease, Release, Ticket, Undo};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::process::Pid;
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long connecting to the bus may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// The one connection to the system bus, which releases use as well.
+pub type SharedBus = Rc<RefCell<Option<Bus>>>;
+
+/// Where init is cloned into, and what to read the figures from.
+pub struct Place {
+    /// The payload's group.
+    pub payload: Option<Group>,
+    /// The group above it, where controllers are enabled once it holds no process itself.
+    pub above: Option<Group>,
+    /// The hierarchy.
+    pub hierarchy: Option<Hierarchy>,
+    /// The scope, when there is one.
+    pub scope: Option<String>,
+    /// There is no device policy, so device nodes must not be made.
+    pub no_device_policy: bool,
+}
+
+impl Place {
+    const NOWHERE: Place = Place { payload: None, above: None, hierarchy: None, scope: None, no_device_policy: true };
+
+    /// The payload's group as a descriptor.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.payload.as_ref().map(AsFd::as_fd)
+    }
+}
+
+/// The place that can be made before any process exists: the caller's unit, or a group of our own.
+pub fn make_now(session: &Session<'_>, undo: &mut Undo, releases: &mut Vec<Ticket>) -> Result<Place> {
+    match &session.plan.unit {
+        Unit::Keep => keep(session, undo, releases),
+        _ => own(session, undo, releases),
+    }
+}
+
+/// The scope, made around the process that was cloned.
+pub fn scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, releases: &mut Vec<Ticket>) -> Result<Place> {
+    match connect(session) {
+        Ok(()) => in_scope(session, cloned, undo, releases),
+        Err(ConnectError::NoBus(d)) if matches!(session.plan.unit, Unit::Scope { fallback: true, .. }) => {
+            session.log.say(Level::Notice, &format!("{}: the container runs without a scope", d.headline()));
+            let place = own(session, undo, releases)?;
+            match place.no_device_policy {
+                // Init has been told already which capabilities it keeps.
+                true => Err(d.help("say --scope=no to start without a scope and without device nodes")),
+                false => Ok(place),
+            }
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Connects to the system bus once.
+pub fn connect(session: &Session<'_>) -> std::result::Result<(), ConnectError> {
+    let mut bus = session.bus.borrow_mut();
+    if bus.is_none() {
+        *bus = Some(Bus::connect(CONNECT)?);
+    }
+    Ok(())
+}
+
+/// Gets rid of a scope that a killed supervisor has left.
+pub fn forget_scope(session: &Session<'_>, unit: &str) {
+    let forgotten = connect(session).map_err(Diagnostic::from).and_then(|()| match session.bus.borrow_mut().as_mut() {
+        Some(bus) => bus.stop_scope(unit).and_then(|()| bus.wait_unit_gone(unit)),
+        None => Ok(()),
+    });
+    if let Err(d) = forgotten {
+        session.log.failure(&d);
+    }
+}
+
+fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, releases: &mut Vec<Ticket>) -> Result<Place> {
+    let plan = session.plan;
+    let Unit::Scope { name, slice, properties, devices, .. } = &plan.unit else { return Ok(Place::NOWHERE) };
+    let extra: Vec<TypedProperty> = properties.iter().map(TypedProperty::parse).collect::<Result<_>>()?;
+    let devices = device_access(devices);
+    let description = format!("Container {}", plan.machine);
+    let pid = Pid::from_raw(cloned.pid()).ok_or_else(|| Diagnostic::new(Code::Clone, "the stager has no pid"))?;
+    let started = {
+        let mut bus = session.bus.borrow_mut();
+        let Some(bus) = bus.as_mut() else { return Ok(Place::NOWHERE) };
+        let request = ScopeRequest {
+            unit: name,
+            description: &description,
+            slice: slice.as_str(),
+            kill: plan.process.kill_signal.map(|s| KillPolicy { signal: s.number() }),
+            devices: &devices,
+            coredump_receive: plan.process.mode == StartMode::Boot,
+            extra: &extra,
+            leader_pidfd: cloned.pidfd(),
+            leader_pid: pid,
+        };
+        bus.start_scope(&request, &[cloned.report()])
+    };
+    let release = release_scope(session, name);
+    match started {
+        Ok(ScopeStart::Started) => releases.push(undo.push(release, format!("the unit {name}"))?),
+        Ok(ScopeStart::Interrupted(_)) => {
+            releases.push(undo.push(release, format!("the unit {name}"))?);
+            return Err(cloned.failure(plan));
+        }
+        Err(d) => return Err(d),
+    }
+    let hierarchy = hierarchy()?;
+    let unit = hierarchy.open(&cgroup_of(cloned.pid())?)?;
+    let payload = unit.ensure_child(OsStr::new("payload"))?;
+    delegate(session, &payload)?;
+    Ok(Place {
+        payload: Some(payload),
+        above: Some(unit),
+        hierarchy: Some(hierarchy),
+        scope: Some(name.clone()),
+        no_device_policy: false,
+    })
+}
+
+fn release_scope(session: &Session<'_>, name: &str) -> Release {
+    let (bus, unit) = (Rc::clone(&session.bus), name.to_string());
+    Release::Call(Box::new(move || match bus.borrow_mut().as_mut() {
+        Some(bus) => bus.stop_scope(&unit),
+        None => Ok(()),
+    }))
+}
+
+fn device_access(devices: &[(PathBuf, &'static str)]) -> Vec<DeviceAccess> {
+    // As systemd-nspawn allows beyond the standard pseudo devices.
+    let usual = [("/dev/net/tun", "rwm"), ("char-pts", "rw"), ("/dev/fuse", "rwm")];
+    let mut access: Vec<_> =
+        usual.map(|(d, a)| DeviceAccess { device: d.into(), access: a.into() }).into_iter().collect();
+    access.extend(
+        devices
+            .iter()
+            .filter_map(|(path, words)| Some(DeviceAccess { device: path.to_str()?.into(), access: (*words).into() })),
+    );
+    access
+}
+
+fn hierarchy() -> Result<Hierarchy> {
+    Hierarchy::find()?.ok_or_else(|| {
+        Diagnostic::new(Code::CgroupFailed, "no cgroup2 hierarchy is mounted")
+            .help("mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup")
+    })
+}
+
+/// The group of a process in the cgroup2 hierarchy (cgroups(7), `/proc/PID/cgroup`).
+fn cgroup_of(pid: i32) -> Result<PathBuf> {
+    let path = format!("/proc/{pid}/cgroup");
+    let text =
+        std::fs::read(&path).map_err(|e| Diagnostic::new(Code::CgroupFailed, format!("cannot read {path}")).io(&e))?;
+    Hierarchy::own_path_in(&text)
+        .ok_or_else(|| Diagnostic::new(Code::CgroupFailed, format!("{path} names no cgroup2 group")))
+}
+
+fn delegate(session: &Session<'_>, payload: &Group) -> Result<()> {
+    match &session.range {
+        Some(r) => payload.delegate(cgroup::Owner { uid: r.range.base, gid: r.range.base }),
+        None => Ok(()),
+    }
+}
+
+fn keep(session: &Session<'_>, undo: &mut Undo, releases: &mut Vec<Ticket>) -> Result<Place> {
+    let hierarchy = hierarchy()?;
+    let own = Hierarchy::own_path()?.unwrap_or_else(|| "/".into());
+    let split = cgroup::split_unit(&hierarchy, &own)?;
+    releases.push(undo.push(remove_group(&split.removal), "the payload's control group")?);
+    releases.push(undo.push(kill_group(&split.payload)?, "the container's processes")?);
+    delegate(session, &split.payload)?;
+    // The unit's own device policy holds, as with systemd-nspawn.
+    Ok(Place {
+        payload: Some(split.payload),
+        above: Some(split.unit),
+        hierarchy: Some(hierarchy),
+        scope: None,
+        no_device_policy: false,
+    })
+}
+
+fn remove_group(removal: &GroupRemoval) -> PathRelease {
+    PathRelease::RemoveCgroup(removal.directory())
+}
+
+fn kill_group(group: &Group) -> Result<Release> {
+    let fd: OwnedFd = group
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(|e| Diagnostic::new(Code::CgroupFailed, "cannot hold on to the payload's control group").io(&e))?;
+    Ok(Release::KillCgroup(fd))
+}
+
+/// A group of its own on whatever cgroup2 is mounted; without one, none.
+fn own(session: &Session<'_>, undo: &mut Undo, releases: &mut Vec<Ticket>) -> Result<Place> {
+    let Some(hierarchy) = Hierarchy::find()? else {
+        session.log.say(Level::Notice, "no cgroup2 is mounted: the container gets no control group");
+        return Ok(Place::NOWHERE);
+    };
+    let own = Hierarchy::own_path()?.unwrap_or_else(|| "/".into());
+    let made = match cgroup::own_group(&hierarchy, &own, session.plan.machine.as_str()) {
+        Ok(made) => made,
+        Err(d) => {
+            session.log.say(Level::Notice, &format!("{}: the container gets no control group", d.headline()));
+            return Ok(Place::NOWHERE);
+        }
+    };
+    releases.push(undo.push(remove_group(&made.removal), "the container's control group")?);
+    releases.push(undo.push(kill_group(&made.group)?, "the container's processes")?);
+    delegate(session, &made.payload)?;
+    let refused = policy(session.plan).attach(&made.group).err();
+    if let Some(e) = refused {
+        let why = crate::error::describe_errno(e.errno().raw_os_error());
+        session.log.say(Level::Notice, &format!("no device policy ({why}): the container may not make device nodes"));
+    }
+    Ok(Place {
+        payload: Some(made.payload),
+        above: Some(made.group),
+        hierarchy: Some(hierarchy),
+        scope: None,
+        no_device_policy: refused.is_some(),
+    })
+}
+
+fn policy(plan: &Plan) -> DevicePolicy {
+    let mut policy = DevicePolicy::usual();
+    if let Unit::Own { devices } | Unit::Scope { devices, .. } = &plan.unit {
+        for (path, words) in devices {
+            if let Ok(stat) = rustix::fs::stat(path) {
+                policy.allow_node(
+                    stat.st_mode,
+                    stat.st_rdev,
+                    if words.contains('w') { Access::READ_WRITE } else { Access::READ },
+                );
+            }
+        }
+    }
+    policy
+}
+
+/// Controllers are enabled once the group above the payload's holds no process itself.
+pub fn enable_controllers(place: &Place) {
+    if let Some(above) = &place.above {
+        // Best effort, as each controller may be held back by the group above.
+        let _refused = above.enable_controllers();
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! A plan in words (`--dry-run`).
+
+use super::{Action, Plan, Source, UserNamespace, describe_attributes, escape};
+use crate::error::Origin;
+use std::fmt::Write as _;
+
+/// The plan as text, a line for each thing that is done, with who asked for it.
+pub fn explain(plan: &Plan) -> String {
+    let mut out = String::new();
+    let mut line = |key: &str, value: String| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{key:<12} {value}");
+    };
+    line("machine", plan.machine.to_string());
+    line("tree", format!("{}{}", plan.tree.path.display(), asked(&plan.tree.origin)));
+    if let Some(id) = plan.uuid {
+        line("id", id.dashed());
+    }
+    line("users", users(plan));
+    line(
+        "network",
+        match (plan.network.private, plan.network.veth) {
+            (false, _) => "the host's".into(),
+            (true, false) => format!("its own, loopback only{}", asked(&plan.network.origin)),
+            (true, true) => format!("its own, with a veth pair to the host{}", asked(&plan.network.origin)),
+        },
+    );
+    line("unit", serde_json::to_string(&plan.unit).unwrap_or_default());
+    line("machined", plan.register.to_string());
+    line("console", plan.console.to_string());
+    line("caps", plan.capabilities.bounding.to_string());
+    if plan.filter.is_none() {
+        line("filter", "none: every system call is allowed".into());
+    }
+    for step in &plan.steps {
+        let optional = step.optional.map_or_else(String::new, |why| format!(" (optional: {why})"));
+        line("step", format!("{}{}{optional}", action(&step.action), asked(&step.origin)));
+    }
+    line(
+        "program",
+        format!("{} {}", plan.process.mode, plan.process.argv.iter().map(|w| escape(w)).collect::<Vec<_>>().join(" ")),
+    );
+    for notice in &plan.notices {
+        line("notice", notice.clone());
+    }
+    out
+}
+
+fn asked(origin: &Origin) -> String {
+    match origin {
+        Origin::Default => String::new(),
+        other => format!("  [{other}]"),
+    }
+}
+
+fn users(plan: &Plan) -> String {
+    match &plan.user_namespace {
+        UserNamespace::None => "the host's: the container's root is the host's root".into(),
+        UserNamespace::Fixed { range, idmap } => {
+            format!("{} ids from {} on{}", range.size, range.base, if *idmap { ", the tree idmapped" } else { "" })
+        }
+        UserNamespace::Pick { idmap, .. } => {
+            format!("a free range of ids{}", if *idmap { ", the tree idmapped" } else { "" })
+        }
+    }
+}
+
+fn action(action: &Action) -> String {
+    match action {
+        Action::MountTree { source, read_only, .. } => {
+            format!("mount {} on / {}", source.display(), if *read_only { "ro" } else { "rw" })
+        }
+        Action::MountOverlay { lower, .. } => format!("mount a throw-away layer above {} on /", lower.display()),
+        Action::PivotRoot => "make it the root directory".into(),
+        Action::WriteFile { path, source, .. } => format!("copy {} to {}", source.display(), path.display()),
+        Action::TimezoneLink { zone } => format!("point /etc/localtime at {zone}"),
+        Action::Mount(m) => {
+            let what = match &m.source {
+                Source::Tmpfs { options, .. } => format!("tmpfs ({options})"),
+                Source::Devpts => "devpts".into(),
+                Source::Proc => "proc".into(),
+                Source::Sysfs => "sysfs".into(),
+                Source::SysfsParts => "parts of its own sysfs".into(),
+                Source::Cgroup2 => "cgroup2".into(),
+                Source::Mqueue => "mqueue".into(),
+                Source::Host { path, .. } => path.display().to_string(),
+                Source::Inside { path, .. } => format!("+{}", path.display()),
+                Source::Inaccessible => "nothing (inaccessible)".into(),
+            };
+            format!("mount {what} on {} {}", m.target.display(), describe_attributes(m.attributes))
+        }
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! What this machine is and has, as far as a plan depends on it.
+
+use crate::model::{CapabilitySet, Id128};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// A kernel version, for features that cannot be probed cheaply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KernelVersion {
+    /// 6 of 6.18
+    pub major: u32,
+    /// 18 of 6.18
+    pub minor: u32,
+}
+
+/// What stands behind one of the descriptors 0 to 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StdioKind {
+    /// A terminal.
+    Terminal,
+    /// A directory or a block device, which must not reach a container.
+    Forbidden,
+    /// Closed.
+    Closed,
+    /// Anything else.
+    Other,
+}
+
+/// The caller's terminal variables.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Terminal {
+    /// `$TERM`
+    pub term: Option<OsString>,
+    /// `$COLORTERM`
+    pub colorterm: Option<OsString>,
+    /// `$NO_COLOR`
+    pub no_color: Option<OsString>,
+}
+
+/// The tree, as far as it can be told without locking it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeFacts {
+    /// Absolute, without symlinks.
+    pub path: PathBuf,
+    /// Owner of its root directory.
+    pub owner: (u32, u32),
+    /// It has an os-release file.
+    pub os_release: bool,
+    /// It has a real `/usr`.
+    pub usr: bool,
+    /// Its machine-id(5), when it has one.
+    pub machine_id: Option<Id128>,
+    /// Its file system is mounted read-only.
+    pub read_only: bool,
+    /// It is the host's own root.
+    pub is_host_root: bool,
+}
+
+/// The host, as far as containers are told of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostFacts {
+    /// machine-id(5)
+    pub machine_id: Option<Id128>,
+    /// The entries of os-release(5) that containers are told, as variables ("container_host_id").
+    pub os_release: Vec<(String, String)>,
+    /// What `/etc/localtime` points at below zoneinfo, when it is such a link.
+    pub zone: Option<String>,
+    /// `/etc/localtime` exists.
+    pub localtime: bool,
+    /// The resolv.conf to show in a container that shares the network, when there is one.
+    pub resolv_conf: Option<PathBuf>,
+    /// `/proc/kcore` exists.
+    pub kcore: bool,
+    /// Device nodes of the host that containers get as well: "fuse", "net/tun".
+    pub extra_devices: Vec<&'static str>,
+    /// `fs.nr_open`
+    pub nr_open: u64,
+    /// Limits of the host's PID 1: NPROC and SIGPENDING, soft and hard.
+    pub pid1_limits: [(u64, u64); 2],
+}
+
+/// What this machine is and has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The kernel.
+    pub kernel: KernelVersion,
+    /// Our effective user is root.
+    pub root: bool,
+    /// Our effective capabilities.
+    pub powers: CapabilitySet,
+    /// systemd is PID 1 (sd_booted(3)).
+    pub systemd: bool,
+    /// The system bus has a socket.
+    pub bus: bool,
+    /// The kernel has user namespaces.
+    pub user_namespaces: bool,
+    /// Descriptors 0 to 2.
+    pub stdio: [StdioKind; 3],
+    /// The caller's terminal.
+    pub terminal: Terminal,
+    /// The number of descriptors that were passed by socket activation.
+    pub listen_fds: u32,
+    /// A `.nspawn` file that would apply.
+    pub settings_file: Option<PathBuf>,
+    /// The tree.
+    pub tree: TreeFacts,
+    /// The host.
+    pub host: HostFacts,
+    /// The host's name.
+    pub host_name: Option<String>,
+    /// Our own hard limits by resource number.
+    pub hard_limits: [u64; 16],
+    /// Tells throw-away copies of one tree apart.
+    pub random: u64,
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Looks at this machine and at the tree: the only I/O of the planning stage. Nothing is changed, no service is
+//! started.
+
+use super::facts::*;
+use crate::config::Settings;
+use crate::error::Origin;
+use crate::error::{Code, Diagnostic, Result};
+use crate::image::{Crossing, ImageRoot, OsRelease, check_is_os, default_tree, find_machine};
+use crate::model::{CapabilitySet, SettingsMode, StartMode};
+use rustix::fs::{FileType, Mode, OFlags};
+use std::path::{Path, PathBuf};
+
+/// Gathers the facts. Fails only when there is no tree to look at.
+pub fn probe(s: &Settings) -> Result<Facts> {
+    let tree = tree(s)?;
+    let kernel = kernel();
+    Ok(Facts {
+        kernel,
+        root: rustix::process::geteuid().is_root(),
+        powers: powers(),
+        systemd: Path::new("/run/systemd/system").is_dir(),
+        bus: Path::new("/run/dbus/system_bus_socket").exists(),
+        user_namespaces: Path::new("/proc/self/ns/user").exists(),
+        stdio: [stdio(0), stdio(1), stdio(2)],
+        terminal: Terminal {
+            term: std::env::var_os("TERM").filter(|t| !t.is_empty()),
+            colorterm: std::env::var_os("COLORTERM").filter(|t| !t.is_empty()),
+            no_color: std::env::var_os("NO_COLOR").filter(|t| !t.is_empty()),
+        },
+        listen_fds: listen_fds(),
+        settings_file: settings_file(s, &tree),
+        host: host(),
+        host_name: std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|h| h.trim().to_string()),
+        hard_limits: std::array::from_fn(hard_limit),
+        random: random(),
+        tree,
+    })
+}
+
+fn kernel() -> KernelVersion {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy().into_owned();
+    let mut parts = release.split(|c: char| !c.is_ascii_digit()).map(|p| p.parse().unwrap_or(0));
+    KernelVersion { major: parts.next().unwrap_or(0), minor: parts.next().unwrap_or(0) }
+}
+
+fn powers() -> CapabilitySet {
+    CapabilitySet(rustix::thread::capabilities(None).map(|c| c.effective.bits()).unwrap_or(0))
+}
+
+fn stdio(fd: i32) -> StdioKind {
+    let fd = match fd {
+        0 => rustix::stdio::stdin(),
+        1 => rustix::stdio::stdout(),
+        _ => rustix::stdio::stderr(),
+    };
+    let Ok(stat) = rustix::fs::fstat(fd) else { return StdioKind::Closed };
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory | FileType::BlockDevice => StdioKind::Forbidden,
+        FileType::CharacterDevice if rustix::termios::isatty(fd) => StdioKind::Terminal,
+        _ => StdioKind::Other,
+    }
+}
+
+fn listen_fds() -> u32 {
+    let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
+    match (number("LISTEN_PID"), number("LISTEN_FDS")) {
+        (Some(pid), Some(n)) if pid == std::process::id() => n.min(1024),
+        _ => 0,
+    }
+}
+
+fn hard_limit(n: usize) -> u64 {
+    let text = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    limits_row(&text, n).map_or(u64::MAX, |(_, hard)| hard)
+}
+
+/// Row `n` of /proc/PID/limits in the kernel's numbering, soft and hard.
+fn limits_row(text: &str, n: usize) -> Option<(u64, u64)> {
+    // fs/proc/base.c, lnames[]: the rows are in the order of the kernel's numbers.
+    let row = text.lines().nth(n + 1)?;
+    let words: Vec<&str> = row.get(26..)?.split_whitespace().collect();
+    let value = |w: &str| if w == "unlimited" { Some(u64::MAX) } else { w.parse().ok() };
+    Some((value(words.first()?)?, value(words.get(1)?)?))
+}
+
+/// Where the tree is: as said, by name in the machine directories, or the current directory.
+fn find(s: &Settings) -> Result<(PathBuf, Origin)> {
+    match (&s.directory, &s.machine) {
+        (Some(d), _) => Ok((d.value.clone(), d.origin.clone())),
+        (None, Some(m)) => Ok((find_machine(&m.value).map_err(|d| d.origin(&m.origin))?, m.origin.clone())),
+        (None, None) => Ok((default_tree()?, Origin::Default)),
+    }
+}
+
+/// What a container is told of the host's operating system (container interface of systemd).
+fn told() -> Vec<(String, String)> {
+    let host = OsRelease::of_host();
+    ["ID", "VERSION_ID", "BUILD_ID", "VARIANT_ID"]
+        .into_iter()
+        .filter_map(|key| Some((format!("container_host_{}", key.to_ascii_lowercase()), host.get(key)?.to_string())))
+        .filter(|(_, value)| !value.is_empty())
+        .collect()
+}
+
+fn tree(s: &Settings) -> Result<TreeFacts> {
+    let (path, origin) = find(s)?;
+    let failed = |e: rustix::io::Errno| {
+        Diagnostic::new(Code::TreeMissing, format!("cannot open the tree {}", path.display()))
+            .errno(e)
+            .origin(&origin)
+            .help("name an existing directory that holds an operating system")
+    };
+    let real = std::fs::canonicalize(&path)
+        .map_err(|e| failed(rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO)))?;
+    let fd =
+        rustix::fs::open(&real, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
+    let stat = rustix::fs::fstat(&fd).map_err(failed)?;
+    let host = rustix::fs::stat("/").map_err(failed)?;
+    let read_only = rustix::fs::fstatvfs(&fd).is_ok_and(|v| v.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
+    let root = ImageRoot::from_fd(fd, &real, Crossing::Allowed);
+    Ok(TreeFacts {
+        os_release: check_is_os(&root, StartMode::Boot).is_ok(),
+        usr: check_is_os(&root, StartMode::Pid1).is_ok(),
+        machine_id: crate::image::machine_id(&root)?,
+        path: real,
+        owner: (stat.st_uid, stat.st_gid),
+        read_only,
+        is_host_root: (stat.st_dev, stat.st_ino) == (host.st_dev, host.st_ino),
+    })
+}
+
+/// The `.nspawn` file that systemd-nspawn would read: the first of the two configuration directories and the tree's own.
+fn settings_file(s: &Settings, tree: &TreeFacts) -> Option<PathBuf> {
+    if s.settings_mode.as_ref().is_some_and(|m| m.value == SettingsMode::No) {
+        return None;
+    }
+    let name = match &s.machine {
+        Some(m) => m.value.to_string(),
+        None => crate::model::MachineName::from_directory(&tree.path)?.to_string(),
+    };
+    let file = format!("{name}.nspawn");
+    let beside = tree.path.parent().filter(|_| !tree.is_host_root).map(|p| p.join(&file));
+    let configured = ["/etc/systemd/nspawn", "/run/systemd/nspawn"].iter().map(|d| Path::new(d).join(&file));
+    configured.chain(beside).find(|p| p.symlink_metadata().is_ok())
+}
+
+fn host() -> HostFacts {
+    let zone = std::fs::read_link("/etc/localtime").ok().and_then(|t| {
+        let text = t.to_str()?.to_string();
+        text.split_once("zoneinfo/").map(|(_, z)| z.to_string())
+    });
+    let nr_open = std::fs::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|t| t.trim().parse().ok());
+    let pid1 = std::fs::read_to_string("/proc/1/limits").unwrap_or_default();
+    let row = |n| limits_row(&pid1, n).unwrap_or((u64::MAX, u64::MAX));
+    let mut extra_devices = Vec::new();
+    for (name, path) in [("fuse", "/dev/fuse"), ("net/tun", "/dev/net/tun")] {
+        // Only what can really be opened: a module may be missing behind the node.
+        if rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).is_ok() {
+            extra_devices.push(name);
+        }
+    }
+    HostFacts {
+        machine_id: std::fs::read_to_string("/etc/machine-id").ok().and_then(|t| t.trim().parse().ok()),
+        os_release: told(),
+        localtime: Path::new("/etc/localtime").exists(),
+        resolv_conf: resolv_conf(),
+        kcore: Path::new("/proc/kcore").exists(),
+        zone,
+        extra_devices,
+        nr_open: nr_open.unwrap_or(512 * 1024),
+        pid1_limits: [row(6), row(11)],
+    }
+}
+
+/// systemd-resolved's stub file where it is in charge, else the host's own.
+fn resolv_conf() -> Option<PathBuf> {
+    let stub = Path::new("/run/systemd/resolve/stub-resolv.conf");
+    let own = Path::new("/etc/resolv.conf");
+    [stub, own].into_iter().find(|p| p.exists()).map(Path::to_path_buf)
+}
+
+fn random() -> u64 {
+    let mut bytes = [0u8; 8];
+    // Without entropy the time still tells two starts apart.
+    if rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::NONBLOCK).is_err() {
+        bytes = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_nsec.to_le_bytes();
+    }
+    u64::from_le_bytes(bytes)
+}

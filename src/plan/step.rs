@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! The steps of a plan: what is mounted and written, in order, and who asked for it.
+
+use crate::error::Origin;
+use crate::model::BindIdmap;
+use rustix::mount::MountAttrFlags;
+use serde::{Serialize, Serializer};
+use std::path::PathBuf;
+
+/// One step of the stager.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Step {
+    /// What is done.
+    #[serde(flatten)]
+    pub action: Action,
+    /// Who asked for it.
+    pub origin: Origin,
+    /// Why the start goes on without it when it fails; `None`: it does not go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub optional: Option<&'static str>,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "action")]
+pub enum Action {
+    /// The tree becomes the root.
+    MountTree {
+        /// The directory on the host.
+        source: PathBuf,
+        /// Recursively.
+        read_only: bool,
+        /// Through an idmapped mount.
+        idmap: bool,
+    },
+    /// An overlay of the tree and a writable layer in memory becomes the root.
+    MountOverlay {
+        /// The directory on the host.
+        lower: PathBuf,
+        /// Through an idmapped mount.
+        idmap: bool,
+    },
+    /// The new root replaces the host's; the host's is dropped.
+    PivotRoot,
+    /// A mount below the new root.
+    Mount(MountStep),
+    /// A file of the image is written.
+    WriteFile {
+        /// In the container.
+        path: PathBuf,
+        /// Where the bytes come from.
+        source: PathBuf,
+        /// What happens to what is there.
+        how: WriteHow,
+    },
+    /// `/etc/localtime` is pointed at a zone that the image has.
+    TimezoneLink {
+        /// The zone ("Europe/Berlin").
+        zone: String,
+    },
+}
+
+/// What [`Action::WriteFile`] does to what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WriteHow {
+    /// Truncates and writes a regular file; a symlink is left alone, and that is a failure.
+    Truncate,
+    /// Replaces whatever is there, atomically.
+    Replace,
+}
+
+/// A mount below the new root.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MountStep {
+    /// Where, absolute, in the container.
+    pub target: PathBuf,
+    /// What.
+    pub source: Source,
+    /// Mount attributes.
+    #[serde(serialize_with = "attributes")]
+    pub attributes: MountAttrFlags,
+    /// What happens when the target is missing.
+    pub missing: Missing,
+    /// True for what needs the container's own namespaces, so that init must exist.
+    pub late: bool,
+}
+
+/// What happens when the target (or the source inside the container) of a mount is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Missing {
+    /// It is made: a directory, or a file for what is not one.
+    Create,
+    /// There is nothing to cover: the step is done.
+    Skip,
+    /// It is an error.
+    Fail,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "type")]
+pub enum Source {
+    /// A new tmpfs that belongs to the container's root.
+    Tmpfs {
+        /// Its options.
+        options: String,
+        /// What is put in before it is mounted.
+        content: Content,
+    },
+    /// A new instance of devpts.
+    Devpts,
+    /// The container's procfs.
+    Proc,
+    /// sysfs of the host's network namespace.
+    Sysfs,
+    /// The parts of the container's own sysfs that a container may see, below a tmpfs.
+    SysfsParts,
+    /// The container's cgroup2 hierarchy.
+    Cgroup2,
+    /// The container's POSIX message queues.
+    Mqueue,
+    /// A file or directory of the host.
+    Host {
+        /// On the host.
+        path: PathBuf,
+        /// With what is mounted below it.
+        recursive: bool,
+        /// The owners' map.
+        idmap: BindIdmap,
+    },
+    /// A file or directory of the container itself.
+    Inside {
+        /// In the container.
+        path: PathBuf,
+        /// With what is mounted below it.
+        recursive: bool,
+    },
+    /// A file or directory of the container covered by a node of mode 000 that fits its type.
+    Inaccessible,
+}
+
+/// What is put into a tmpfs before it is mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    /// Nothing.
+    Empty,
+    /// Device nodes and links.
+    Dev,
+    /// The mount point of `/run/host`.
+    Run,
+    /// What the host tells the container: os-release, container-manager, container-uuid, the notify socket, nodes of
+    /// mode 000.
+    RunHost,
+    /// The credentials.
+    Credentials,
+}
+
+fn attributes<S: Serializer>(flags: &MountAttrFlags, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(&describe_attributes(*flags))
+}
+
+/// Attributes as mount(8) words: "ro,nosuid,nodev,noexec".
+pub fn describe_attributes(flags: MountAttrFlags) -> String {
+    const WORDS: [(MountAttrFlags, &str); 6] = [
+        (MountAttrFlags::MOUNT_ATTR_RDONLY, "ro"),
+        (MountAttrFlags::MOUNT_ATTR_NOSUID, "nosuid"),
+        (MountAttrFlags::MOUNT_ATTR_NODEV, "nodev"),
+        (MountAttrFlags::MOUNT_ATTR_NOEXEC, "noexec"),
+        (MountAttrFlags::MOUNT_ATTR_STRICTATIME, "strictatime"),
+        (MountAttrFlags::MOUNT_ATTR_NOSYMFOLLOW, "nosymfollow"),
+    ];
+    let words: Vec<_> = WORDS.iter().filter(|(f, _)| flags.contains(*f)).map(|(_, w)| *w).collect();
+    if words.is_empty() { "rw".into() } else { words.join(",") }
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Steps of the plan become instructions of the stager: everything that can fail outside the container is opened here.
+
+use super::Inputs;
+use super::filesystems::{self as fs, Owner};
+use crate::error::{Code, Diagnostic, Result};
+use crate::exec::{Create, Op, OpKind, OwnFs};
+use crate::model::BindIdmap;
+use crate::plan::{Action, Content, Missing, MountStep, Plan, Source, Step, WriteHow};
+use crate::sys::mount_attr::{self, Reach};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Where the new root is attached: a directory of the host that only the stager sees covered.
+pub const STAGING: &str = "/run/spawn";
+
+/// The stager's instructions and the descriptors that they name.
+#[derive(Default)]
+pub struct Compiled {
+    /// Before init exists.
+    pub early: Vec<Op>,
+    /// With init's namespaces.
+    pub late: Vec<Op>,
+    /// Kept open for the children.
+    pub keep: Vec<OwnedFd>,
+    /// The devpts mount, to allocate the console in.
+    pub devpts: Option<usize>,
+    /// The tmpfs of `/run/host`, to bind the notify socket in.
+    pub run_host: Option<usize>,
+}
+
+/// A path as the kernel takes it.
+pub fn c_path(path: &Path) -> Result<CString> {
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| Diagnostic::new(Code::Prepare, format!("the path {} holds a zero byte", path.display())))
+}
+
+/// Compiles every step.
+pub fn compile(plan: &Plan, inputs: &Inputs) -> Result<Compiled> {
+    let mut out = Compiled::default();
+    for (index, step) in plan.steps.iter().enumerate() {
+        one(plan, inputs, step, index as u16, &mut out).or_else(|d| match step.optional {
+            // What is optional by design and not there is left out; the plan says why.
+            Some(_) => Ok(()),
+            None => Err(d.origin(&step.origin)),
+        })?;
+    }
+    Ok(out)
+}
+
+fn push(out: &mut Compiled, late: bool, step: u16, optional: bool, kind: OpKind) {
+    let list = if late { &mut out.late } else { &mut out.early };
+    list.push(Op { step, optional, kind });
+}
+
+fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) -> Result<()> {
+    let optional = step.optional.is_some();
+    match &step.action {
+        Action::MountTree { read_only, .. } => {
+            let tree = inputs.open_tree(*read_only)?;
+            let kind = OpKind::AttachRoot { mount: tree.as_raw_fd(), at: c_path(Path::new(STAGING))? };
+            out.keep.push(tree);
+            push(out, false, n, optional, kind);
+        }
+        Action::MountOverlay { .. } => {
+            let lower = inputs.open_tree(false)?;
+            let owner = inputs.owner();
+            let flags = MountAttrFlags::empty();
+            let scratch = fs::tmpfs("mode=0755,size=25%", flags, "the throw-away layer", owner, |at| {
+                fs::fill_scratch(at, owner)
+            })?;
+            let part = |name: &str| c_path(&Path::new(STAGING).join(name));
+            let kind = OpKind::AttachOverlay {
+                lower: lower.as_raw_fd(),
+                scratch: scratch.as_raw_fd(),
+                at: c_path(Path::new(STAGING))?,
+                parts: [part("lower")?, part("upper")?, part("work")?, part("root")?],
+            };
+            out.keep.extend([lower, scratch]);
+            push(out, false, n, optional, kind);
+        }
+        Action::PivotRoot => push(out, false, n, optional, OpKind::Pivot),
+        Action::Mount(m) => mount(plan, inputs, m, n, optional, out)?,
+        Action::WriteFile { path, source, how } => {
+            let bytes = read_bounded(source)?;
+            let (dir, name) = split(path)?;
+            let temporary = inputs.temporary_name()?;
+            let replace = *how == WriteHow::Replace;
+            push(out, false, n, optional, OpKind::WriteFile { dir, name, temporary, bytes, replace });
+        }
+        Action::TimezoneLink { zone } => {
+            let (dir, name) = split(Path::new("/etc/localtime"))?;
+            let kind = OpKind::Link {
+                dir,
+                name,
+                temporary: inputs.temporary_name()?,
+                text: c_path(&Path::new("../usr/share/zoneinfo").join(zone))?,
+                must_exist: c_path(&Path::new("/usr/share/zoneinfo").join(zone))?,
+                otherwise: read_bounded(Path::new("/etc/localtime"))?,
+            };
+            push(out, false, n, optional, kind);
+        }
+    }
+    Ok(())
+}
+
+fn split(path: &Path) -> Result<(CString, CString)> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let name = Path::new(path.file_name().unwrap_or_default());
+    Ok((c_path(dir)?, c_path(name)?))
+}
+
+fn create(missing: Missing, directory: bool) -> Create {
+    match missing {
+        Missing::Create if directory => Create::Dir,
+        Missing::Create => Create::File,
+        Missing::Skip => Create::Skip,
+        Missing::Fail => Create::Never,
+    }
+}
+
+fn mount(plan: &Plan, inputs: &Inputs, m: &MountStep, n: u16, optional: bool, out: &mut Compiled) -> Result<()> {
+    let target = c_path(&m.target)?;
+    let owner = inputs.owner();
+    let name = m.target.display().to_string();
+    let dir = create(m.missing, true);
+    let late = m.late;
+    let kind = match &m.source {
+        Source::Tmpfs { options, content } => {
+            let made = tmpfs(plan, inputs, m, options, *content, owner, &name)?;
+            if *content == Content::RunHost {
+                out.run_host = Some(out.keep.len());
+            }
+            attach(out, made, target, dir)
+        }
+        Source::Devpts => {
+            let made = fs::devpts(m.attributes, owner)?;
+            out.devpts = Some(out.keep.len());
+            attach(out, made, target, dir)
+        }
+        Source::Sysfs => attach(out, fs::make("sysfs", "", m.attributes, &name)?, target, dir),
+        Source::Host { path, recursive, idmap } => {
+            let (made, directory) = host(inputs, path, *recursive, *idmap, m.attributes)?;
+            attach(out, made, target, create(m.missing, directory))
+        }
+        Source::Inside { path, recursive } => OpKind::CloneInside {
+            source: c_path(path)?,
+            recursive: *recursive,
+            set: m.attributes,
+            // The writable part of a read-only mount is taken from that mount.
+            clear: MountAttrFlags::MOUNT_ATTR_RDONLY.difference(m.attributes),
+            target,
+            create: dir,
+        },
+        Source::Inaccessible => OpKind::Cover { target, create: dir },
+        Source::Proc => OpKind::Own { fs: OwnFs::Proc, attributes: m.attributes, target, create: dir },
+        Source::Cgroup2 => OpKind::Own { fs: OwnFs::Cgroup2, attributes: m.attributes, target, create: dir },
+        Source::Mqueue => OpKind::Own { fs: OwnFs::Mqueue, attributes: m.attributes, target, create: dir },
+        Source::SysfsParts => return sysfs_parts(m, n, owner, out),
+    };
+    push(out, late, n, optional, kind);
+    Ok(())
+}
+
+fn attach(out: &mut Compiled, mount: OwnedFd, target: CString, create: Create) -> OpKind {
+    let kind = OpKind::Attach { mount: mount.as_raw_fd(), target, create };
+    out.keep.push(mount);
+    kind
+}
+
+fn tmpfs(
+    plan: &Plan,
+    inputs: &Inputs,
+    m: &MountStep,
+    options: &str,
+    content: Content,
+    owner: Owner,
+    name: &str,
+) -> Result<OwnedFd> {
+    let what = format!("the tmpfs of {name}");
+    // Names of sockets are made after the content, through a descriptor of the directory.
+    if content == Content::RunHost {
+        let read_only = m.attributes;
+        let made = fs::tmpfs(options, read_only.difference(MountAttrFlags::MOUNT_ATTR_RDONLY), &what, owner, |at| {
+            fs::fill_run_host(at, &inputs.host_info(plan), owner)
+        })?;
+        inputs.bind_notify(made.as_fd())?;
+        mount_attr::attributes(made.as_fd(), Reach::Mount, read_only, MountAttrFlags::empty())
+            .map_err(|e| Diagnostic::new(Code::Prepare, format!("cannot make {what} read-only")).errno(e))?;
+        return Ok(made);
+    }
+    fs::tmpfs(options, m.attributes, &what, owner, |at| match content {
+        Content::Empty | Content::Run | Content::RunHost => Ok(()),
+        Content::Dev => fs::fill_dev(at, plan, inputs.console, inputs.kcore, owner),
+        Content::Credentials => fs::fill_credentials(at, &inputs.credentials, owner),
+    })
+}
+
+/// The parts of a private sysfs: it is mounted aside, its parts are cloned from there, and it goes again.
+fn sysfs_parts(m: &MountStep, n: u16, owner: Owner, out: &mut Compiled) -> Result<()> {
+    let base = fs::tmpfs(
+        "mode=0755,size=4m,nr_inodes=1k",
+        m.attributes.difference(MountAttrFlags::MOUNT_ATTR_RDONLY),
+        "the tmpfs of /sys",
+        owner,
+        |at| fs::fill_sys(at, owner),
+    )?;
+    let own = |text: &str| c_path(Path::new(text));
+    let base = attach(out, base, own("/sys")?, Create::Dir);
+    push(out, true, n, false, base);
+    let full =
+        OpKind::Own { fs: OwnFs::Sysfs, attributes: m.attributes, target: own("/sys/full")?, create: Create::Never };
+    push(out, true, n, false, full);
+    for part in fs::SYSFS_PARTS {
+        let clone = OpKind::CloneInside {
+            source: own(&format!("/sys/full/{part}"))?,
+            recursive: false,
+            set: m.attributes,
+            clear: MountAttrFlags::empty(),
+            target: own(&format!("/sys/{part}"))?,
+            create: Create::Skip,
+        };
+        push(out, true, n, false, clone);
+    }
+    push(out, true, n, false, OpKind::Unmount(own("/sys/full")?));
+    push(out, true, n, false, OpKind::RemoveDir(own("/sys/full")?));
+    push(out, true, n, false, OpKind::SetAttributes(own("/sys")?, m.attributes));
+    push(out, true, n, false, OpKind::LoopbackUp);
+    Ok(())
+}
+
+/// A clone of a mount of the host.
+fn host(
+    inputs: &Inputs,
+    path: &Path,
+    recursive: bool,
+    idmap: BindIdmap,
+    attributes: MountAttrFlags,
+) -> Result<(OwnedFd, bool)> {
+    let fail = |e: Errno| {
+        Diagnostic::new(Code::Prepare, format!("cannot bind {}", path.display()))
+            .errno(e)
+            .help("name an existing file or directory of the host")
+    };
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    let mount = open_tree(CWD, path, flags).map_err(fail)?;
+    let reach = if recursive { Reach::Tree } else { Reach::Mount };
+    if !attributes.is_empty() {
+        mount_attr::attributes(mount.as_fd(), reach, attributes, MountAttrFlags::empty()).map_err(fail)?;
+    }
+    let stat = rustix::fs::fstat(&mount).map_err(fail)?;
+    if idmap != BindIdmap::None {
+        inputs.idmap_bind(mount.as_fd(), path, idmap, recursive)?;
+    }
+    Ok((mount, FileType::from_raw_mode(stat.st_mode) == FileType::Directory))
+}
+
+/// A file of the host that is copied into the image: small, regular.
+fn read_bounded(path: &Path) -> Result<Vec<u8>> {
+    const LIMIT: u64 = 1 << 20;
+    let fail = |e: Errno| Diagnostic::new(Code::Prepare, format!("cannot read {}", path.display())).errno(e);
+    let fd =
+        rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()).map_err(fail)?;
+    let stat = rustix::fs::fstat(&fd).map_err(fail)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_size as u64 > LIMIT {
+        return Err(Diagnostic::new(
+            Code::Prepare,
+            format!("{} is not a regular file of at most 1 MiB", path.display()),
+        ));
+    }
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut std::io::Read::take(std::fs::File::from(fd), LIMIT), &mut bytes)
+        .map_err(|e| Diagnostic::new(Code::Prepare, format!("cannot read {}", path.display())).io(&e))?;
+    Ok(bytes)
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! New file systems as detached mounts, filled before anybody can see them.
+
+use crate::error::{Code, Diagnostic, Result};
+use crate::plan::Plan;
+use crate::sys::mount_attr::{Reach, attributes};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, makedev, mkdirat, mknodat, openat, symlinkat};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
+};
+
+/// Who owns what is made: the container's root as ids of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// User and group id.
+    pub id: u32,
+}
+
+impl Owner {
+    fn ids(self) -> (Option<Uid>, Option<Gid>) {
+        (Some(Uid::from_raw(self.id)), Some(Gid::from_raw(self.id)))
+    }
+}
+
+fn failed(what: &str) -> impl Fn(Errno) -> Diagnostic + '_ {
+    move |e| Diagnostic::new(Code::Prepare, format!("cannot prepare {what}")).errno(e)
+}
+
+/// A new file system as a detached mount.
+pub fn make(fs: &str, options: &str, flags: MountAttrFlags, what: &str) -> Result<OwnedFd> {
+    let fail = failed(what);
+    let context = fsopen(fs, FsOpenFlags::FSOPEN_CLOEXEC).map_err(&fail)?;
+    for option in options.split(',').filter(|o| !o.is_empty()) {
+        let set = match option.split_once('=') {
+            Some((key, value)) => fsconfig_set_string(&context, key, value),
+            None => fsconfig_set_flag(&context, option),
+        };
+        set.map_err(|e| {
+            Diagnostic::new(Code::Prepare, format!("cannot prepare {what}: the option \"{option}\" is refused by {fs}"))
+                .errno(e)
+                .help("see tmpfs(5) for the options of a tmpfs")
+        })?;
+    }
+    fsconfig_create(&context).map_err(&fail)?;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags).map_err(&fail)
+}
+
+/// A tmpfs that belongs to the container's root, with its content.
+pub fn tmpfs(
+    options: &str,
+    flags: MountAttrFlags,
+    what: &str,
+    owner: Owner,
+    fill: impl FnOnce(BorrowedFd<'_>) -> std::result::Result<(), Errno>,
+) -> Result<OwnedFd> {
+    let id = owner.id;
+    let options = if id == 0 { options.to_string() } else { format!("{options},uid={id},gid={id}") };
+    // Read-only comes last: the content must go in first.
+    let mount = make("tmpfs", &options, flags.difference(MountAttrFlags::MOUNT_ATTR_RDONLY), what)?;
+    fill(mount.as_fd()).map_err(failed(what))?;
+    if flags.contains(MountAttrFlags::MOUNT_ATTR_RDONLY) {
+        attributes(mount.as_fd(), Reach::Mount, MountAttrFlags::MOUNT_ATTR_RDONLY, MountAttrFlags::empty())
+            .map_err(failed(what))?;
+    }
+    Ok(mount)
+}
+
+/// A new instance of devpts; group 5 (tty) of the container owns terminals.
+pub fn devpts(flags: MountAttrFlags, owner: Owner) -> Result<OwnedFd> {
+    let gid = owner.id.saturating_add(5);
+    make(
+        "devpts",
+        &format!("newinstance,ptmxmode=0666,mode=620,gid={gid}"),
+        flags,
+        "the container's terminals (devpts)",
+    )
+}
+
+fn dir(at: BorrowedFd<'_>, name: &str, mode: u32, owner: Owner) -> std::result::Result<(), Errno> {
+    mkdirat(at, name, Mode::from_raw_mode(mode))?;
+    own(at, name, owner)
+}
+
+fn own(at: BorrowedFd<'_>, name: &str, owner: Owner) -> std::result::Result<(), Errno> {
+    let (uid, gid) = owner.ids();
+    if owner.id == 0 { Ok(()) } else { chownat(at, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW) }
+}
+
+fn link(at: BorrowedFd<'_>, text: &str, name: &str, owner: Owner) -> std::result::Result<(), Errno> {
+    symlinkat(text, at, name)?;
+    own(at, name, owner)
+}
+
+fn node(
+    at: BorrowedFd<'_>,
+    name: &str,
+    kind: FileType,
+    mode: u32,
+    device: u64,
+    owner: Owner,
+) -> std::result::Result<(), Errno> {
+    mknodat(at, name, kind, Mode::from_raw_mode(mode), device)?;
+    own(at, name, owner)
+}
+
+/// A file with its bytes.
+pub fn file(at: BorrowedFd<'_>, name: &str, mode: u32, bytes: &[u8], owner: Owner) -> std::result::Result<(), Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let f = openat(at, name, flags, Mode::from_raw_mode(0o600))?;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let n = rustix::io::retry_on_intr(|| rustix::io::write(&f, rest))?;
+        rest = rest.get(n..).unwrap_or_default();
+    }
+    rustix::fs::fchmod(&f, Mode::from_raw_mode(mode))?;
+    own(at, name, owner)
+}
+
+/// The usual character devices and their numbers (linux/Documentation/admin-guide/devices.txt).
+const DEVICES: [(&str, u32, u32); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+
+/// Content of `/dev`.
+pub fn fill_dev(
+    at: BorrowedFd<'_>,
+    plan: &Plan,
+    console: bool,
+    kcore: bool,
+    owner: Owner,
+) -> std::result::Result<(), Errno> {
+    let previous = rustix::process::umask(Mode::empty());
+    let made = fill_dev_unmasked(at, plan, console, kcore, owner);
+    rustix::process::umask(previous);
+    made
+}
+
+fn fill_dev_unmasked(
+    at: BorrowedFd<'_>,
+    plan: &Plan,
+    console: bool,
+    kcore: bool,
+    owner: Owner,
+) -> std::result::Result<(), Errno> {
+    for name in ["pts", "shm", "mqueue", "char", "block"] {
+        dir(at, name, 0o755, owner)?;
+    }
+    let mut devices: Vec<(&str, u32, u32)> = DEVICES.to_vec();
+    if plan.extra_devices.contains(&"fuse") {
+        devices.push(("fuse", 10, 229));
+    }
+    if plan.extra_devices.contains(&"net/tun") {
+        dir(at, "net", 0o755, owner)?;
+        devices.push(("net/tun", 10, 200));
+    }
+    for (name, major, minor) in devices {
+        node(at, name, FileType::CharacterDevice, 0o666, makedev(major, minor), owner)?;
+        link(at, &format!("../{name}"), &format!("char/{major}:{minor}"), owner)?;
+    }
+    for (name, text) in [
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+        ("ptmx", "pts/ptmx"),
+    ] {
+        link(at, text, name, owner)?;
+    }
+    if kcore {
+        link(at, "/proc/kcore", "core", owner)?;
+    }
+    if console {
+        link(at, "pts/0", "console", owner)?;
+    }
+    Ok(())
+}
+
+/// What the host tells the container in `/run/host`.
+pub struct HostInfo<'a> {
+    /// Bytes of os-release(5).
+    pub os_release: &'a [u8],
+    /// `$container`
+    pub manager: &'a str,
+    /// `$container_uuid`
+    pub uuid: String,
+    /// For `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: String,
+}
+
+/// Content of `/run/host`.
+pub fn fill_run_host(at: BorrowedFd<'_>, info: &HostInfo<'_>, owner: Owner) -> std::result::Result<(), Errno> {
+    let previous = rustix::process::umask(Mode::empty());
+    let made = fill_run_host_unmasked(at, info, owner);
+    rustix::process::umask(previous);
+    made
+}
+
+fn fill_run_host_unmasked(at: BorrowedFd<'_>, info: &HostInfo<'_>, owner: Owner) -> std::result::Result<(), Errno> {
+    dir(at, "inaccessible", 0o755, owner)?;
+    for (name, kind) in [
+        ("reg", FileType::RegularFile),
+        ("fifo", FileType::Fifo),
+        ("sock", FileType::Socket),
+        ("chr", FileType::CharacterDevice),
+        ("blk", FileType::BlockDevice),
+    ] {
+        let made = node(at, &format!("inaccessible/{name}"), kind, 0, makedev(0, 0), owner);
+        let optional = matches!(kind, FileType::CharacterDevice | FileType::BlockDevice);
+        match made {
+            // Without CAP_MKNOD there are no such nodes to cover either.
+            Err(Errno::PERM) if optional => {}
+            r => r?,
+        }
+    }
+    dir(at, "inaccessible/dir", 0, owner)?;
+    for (name, mode) in [("incoming", 0o600), ("credentials", 0o500)] {
+        dir(at, name, mode, owner)?;
+    }
+    file(at, "os-release", 0o444, info.os_release, owner)?;
+    file(at, "container-manager", 0o444, format!("{}\n", info.manager).as_bytes(), owner)?;
+    file(at, "container-uuid", 0o444, format!("{}\n", info.uuid).as_bytes(), owner)?;
+    file(at, "proc-sys-kernel-random-boot-id", 0o444, format!("{}\n", info.boot_id).as_bytes(), owner)?;
+    node(at, "proc-kmsg", FileType::Fifo, 0o600, 0, owner)
+}
+
+/// Content of the credentials directory.
+pub fn fill_credentials(
+    at: BorrowedFd<'_>,
+    credentials: &[(String, Vec<u8>)],
+    owner: Owner,
+) -> std::result::Result<(), Errno> {
+    credentials.iter().try_for_each(|(id, bytes)| file(at, id, 0o400, bytes, owner))
+}
+
+/// Content of the tmpfs that a private `/sys` is put together on.
+pub fn fill_sys(at: BorrowedFd<'_>, owner: Owner) -> std::result::Result<(), Errno> {
+    for name in SYSFS_PARTS.iter().copied().chain(["full", "fs", "fs/cgroup", "fs/bpf"]) {
+        dir(at, name, 0o755, owner)?;
+    }
+    Ok(())
+}
+
+/// The parts of sysfs that a container with a network of its own gets to see.
+pub const SYSFS_PARTS: [&str; 6] = ["block", "bus", "class", "dev", "devices", "kernel"];
+
+/// Content of the writable layer of a throw-away copy.
+pub fn fill_scratch(at: BorrowedFd<'_>, owner: Owner) -> std::result::Result<(), Errno> {
+    for name in ["lower", "upper", "work", "root"] {
+        dir(at, name, 0o755, owner)?;
+    }
+    Ok(())
+}

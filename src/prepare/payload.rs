@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Init's program: who the payload is, what it may do, what it executes.
+
+use super::Context;
+use crate::error::{Code, Diagnostic, Result};
+use crate::exec::{Init, Stdio, Stub};
+use crate::image::{UserIdentity, resolve_user};
+use crate::model::StartMode;
+use crate::plan::{Plan, Process};
+use crate::seccomp;
+use crate::supervise::{Stdio as Wanted, StdioPlan, pty::Pty};
+use crate::sys::caps::Sets;
+use crate::sys::exec::StringArray;
+use crate::sys::programs;
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::pipe::{PipeFlags, pipe_with};
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+/// Pipes between the caller's terminal and the payload's descriptors.
+pub struct Relays {
+    /// Our ends by descriptor number.
+    pub ours: [Option<OwnedFd>; 3],
+    /// The payload's ends.
+    pub theirs: Vec<OwnedFd>,
+    fds: [Stdio; 3],
+}
+
+/// Makes the pipes that the plan for descriptors 0 to 2 needs.
+pub fn relays(stdio: &StdioPlan) -> Result<Relays> {
+    let mut made = Relays { ours: [None, None, None], theirs: Vec::new(), fds: [Stdio::Null; 3] };
+    for (n, wanted) in stdio.fds.iter().enumerate() {
+        made.fds[n] = match wanted {
+            Wanted::Console => Stdio::Console,
+            Wanted::Pass => Stdio::Fd(n as i32),
+            Wanted::Null => Stdio::Null,
+            Wanted::LikeStdout => made.fds[1],
+            Wanted::RelayIn | Wanted::RelayOut => {
+                let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| {
+                    Diagnostic::new(Code::ConsoleFailed, "cannot make a pipe for the terminal").errno(e)
+                })?;
+                let (ours, theirs) = if *wanted == Wanted::RelayIn { (write, read) } else { (read, write) };
+                let number = theirs.as_raw_fd();
+                made.ours[n] = Some(ours);
+                made.theirs.push(theirs);
+                Stdio::Fd(number)
+            }
+        };
+    }
+    Ok(made)
+}
+
+/// Init's program.
+pub fn init(plan: &Plan, context: &Context<'_>, pty: Option<&Pty>, relays: &Relays) -> Result<Init> {
+    let p = &plan.process;
+    let user = user(plan, context)?;
+    let env = environment(plan, context, &user)?;
+    let (candidates, argvs) = programs_to_try(p, &env)?;
+    let directory = match (&p.directory, shell(p)) {
+        (Some(d), _) => (c_string(d.as_os_str())?, true),
+        (None, true) => (c_string(user.home.as_os_str())?, false),
+        (None, false) => (c"/".to_owned(), true),
+    };
+    let keep = !context.withheld;
+    let c = &plan.capabilities;
+    Ok(Init {
+        user_namespace: plan.user_namespace.is_some(),
+        cgroup_namespace: true,
+        hostname: c_string(OsStr::new(plan.hostname.as_str()))?,
+        affinity: plan.limits.cpu_affinity.as_ref().map(|a| mask(a.value.cpus())),
+        personality: plan.limits.personality.as_ref().map(|p| p.value.raw()),
+        rlimits: plan
+            .limits
+            .rlimits
+            .iter()
+            .map(|l| (l.value.resource.number().into(), l.value.soft, l.value.hard))
+            .collect(),
+        console: pty.map(|p| c_string(OsStr::new(&format!("/dev/pts/{}", p.number)))).transpose()?,
+        stdio: relays.fds,
+        directory,
+        filter: filter(plan)?,
+        capabilities: (
+            c.bounding.0 & keep,
+            Sets {
+                effective: c.effective.0 & keep,
+                permitted: c.permitted.0 & keep,
+                inheritable: c.inheritable.0 & keep,
+            },
+            c.ambient.0 & keep,
+        ),
+        user: (user.uid, user.gid),
+        groups: user.groups.clone(),
+        no_new_privileges: plan.no_new_privileges,
+        first_closed: 3 + p.listen_fds,
+        stub: stub(plan, context)?,
+        candidates,
+        argvs,
+        env: StringArray::new(env),
+    })
+}
+
+fn shell(p: &Process) -> bool {
+    p.mode != StartMode::Boot && p.argv.is_empty()
+}
+
+fn user(plan: &Plan, context: &Context<'_>) -> Result<UserIdentity> {
+    let Some((name, origin)) = &plan.process.user else {
+        return Ok(UserIdentity {
+            uid: 0,
+            gid: 0,
+            groups: Vec::new(),
+            home: "/root".into(),
+            name: "root".into(),
+            shell: None,
+        });
+    };
+    resolve_user(&context.tree.image()?, OsStr::new(name)).map_err(|d| d.origin(origin))
+}
+
+fn environment(plan: &Plan, context: &Context<'_>, user: &UserIdentity) -> Result<Vec<CString>> {
+    let p = &plan.process;
+    let mut env: Vec<(OsString, OsString)> =
+        p.environment.iter().map(|(n, v)| (OsString::from(n), v.clone())).collect();
+    env.push(("HOME".into(), user.home.clone().into()));
+    env.push(("USER".into(), user.name.clone()));
+    env.push(("LOGNAME".into(), user.name.clone()));
+    env.push(("container_uuid".into(), context.uuid.dashed().into()));
+    for (name, value) in &p.extra_environment.0 {
+        env.retain(|(n, _)| n != OsStr::new(name));
+        env.push((name.into(), value.clone()));
+    }
+    env.into_iter()
+        .map(|(n, v)| {
+            let mut bytes = n.into_vec();
+            bytes.push(b'=');
+            bytes.extend(v.as_bytes());
+            let what = || Diagnostic::new(Code::OptionValue, "a variable for the container holds a zero byte");
+            CString::new(bytes).map_err(|_| what())
+        })
+        .collect()
+}
+
+fn c_string(s: &OsStr) -> Result<CString> {
+    CString::new(s.as_bytes())
+        .map_err(|_| Diagnostic::new(Code::OptionValue, format!("{} holds a zero byte", crate::plan::escape(s))))
+}
+
+type Programs = (Vec<(CString, usize)>, Vec<StringArray>);
+
+/// The paths to try, in order, and their words.
+fn programs_to_try(p: &Process, env: &[CString]) -> Result<Programs> {
+    let words: Vec<CString> = p.argv.iter().map(|w| c_string(w)).collect::<Result<_>>()?;
+    let with = |first: CString, rest: &[CString]| {
+        StringArray::new(std::iter::once(first).chain(rest.iter().cloned()).collect())
+    };
+    if p.mode == StartMode::Boot {
+        // What systemd's own switch-root looks for.
+        let inits = [c"/usr/lib/systemd/systemd", c"/lib/systemd/systemd", c"/sbin/init"];
+        let argvs = inits.iter().map(|i| with((*i).to_owned(), &words)).collect();
+        return Ok((inits.iter().enumerate().map(|(i, p)| ((*p).to_owned(), i)).collect(), argvs));
+    }
+    let Some((first, rest)) = words.split_first() else {
+        // A dash in front makes a login shell (bash(1), INVOCATION).
+        let shells = [(c"/bin/bash", c"-bash"), (c"/bin/sh", c"-sh")];
+        let argvs = shells.iter().map(|(_, name)| with((*name).to_owned(), &[])).collect();
+        return Ok((shells.iter().enumerate().map(|(i, (p, _))| ((*p).to_owned(), i)).collect(), argvs));
+    };
+    let argvs = vec![with(first.clone(), rest)];
+    if first.as_bytes().contains(&b'/') {
+        return Ok((vec![(first.clone(), 0)], argvs));
+    }
+    let path = env.iter().rev().find_map(|e| e.as_bytes().strip_prefix(b"PATH=")).unwrap_or_default();
+    let candidates = path
+        .split(|b| *b == b':')
+        .map(|dir| {
+            let dir = if dir.is_empty() { Path::new(".") } else { Path::new(OsStr::from_bytes(dir)) };
+            Ok((c_string(dir.join(OsStr::from_bytes(first.as_bytes())).as_os_str())?, 0))
+        })
+        .collect::<Result<_>>()?;
+    Ok((candidates, argvs))
+}
+
+fn mask(cpus: &[u32]) -> Vec<u64> {
+    let words = cpus.iter().max().map_or(1, |m| *m as usize / 64 + 1);
+    let mut mask = vec![0u64; words];
+    cpus.iter().for_each(|c| mask[*c as usize / 64] |= 1 << (c % 64));
+    mask
+}
+
+fn filter(plan: &Plan) -> Result<Option<seccomp::Filter>> {
+    let Some(wanted) = &plan.filter else { return Ok(None) };
+    let machine = seccomp::Machine::NATIVE.ok_or_else(|| {
+        Diagnostic::new(Code::SeccompFailed, "there is no system call table for this architecture")
+            .help("set SYSTEMD_SECCOMP=0 to start without a filter")
+    })?;
+    let request = seccomp::FilterRequest {
+        machine,
+        capabilities: plan.capabilities.bounding,
+        edits: &wanted.edits,
+        address_families: &wanted.address_families,
+        posture: plan.invocation.into(),
+        socketcall: match plan.limits.personality {
+            // glibc on i386 knows no other way to make a socket.
+            Some(_) => seccomp::SocketCall::Open,
+            None => seccomp::SocketCall::Guarded,
+        },
+        sync: seccomp::Sync::Honoured,
+        log: seccomp::Log::Nothing,
+    };
+    // The plan has been built from the same words, so there is at most one to report here.
+    seccomp::compile(&request).map(Some).map_err(|mut d| d.remove(0))
+}
+
+fn stub(plan: &Plan, context: &Context<'_>) -> Result<Option<Stub>> {
+    if plan.process.mode != StartMode::Pid2 {
+        return Ok(None);
+    }
+    let program = programs::sealed_memfd(c"spawn-init", programs::STUB)
+        .map_err(|e| Diagnostic::new(Code::Prepare, "cannot make the stub init's program").errno(e))?;
+    let mut argv = vec![c"(spawn-init)".to_owned(), c"2".to_owned()];
+    if plan.invocation == crate::config::Invocation::SystemdNspawn {
+        argv.push(c"nspawn".to_owned());
+    }
+    let env = [format!("container={}", plan.container_manager), format!("container_uuid={}", context.uuid.plain())];
+    let env = env.iter().map(|e| c_string(OsStr::new(e))).collect::<Result<_>>()?;
+    Ok(Some(Stub { program, argv: StringArray::new(argv), env: StringArray::new(env) }))
+}

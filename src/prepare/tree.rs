@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! The tree of the container: opened once, locked, then only used by descriptor.
+
+use crate::error::{Code, Diagnostic, Origin, Result};
+use crate::image::{Crossing, ImageRoot, LockMode, MapNamespace, TreeLock, lock_tree};
+use crate::plan::Plan;
+use crate::sys::mount_attr::{Reach, attributes, idmap, make_private};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
+use std::path::PathBuf;
+
+/// The tree, held for the container's life.
+pub struct Tree {
+    fd: OwnedFd,
+    path: PathBuf,
+    origin: Origin,
+    /// Holds the locks.
+    _lock: Option<TreeLock>,
+}
+
+impl Tree {
+    /// Opens and locks the tree. Fails when it is in use.
+    pub fn open(plan: &Plan) -> Result<Self> {
+        let path = plan.tree.path.clone();
+        let origin = plan.tree.origin.clone();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(&path, flags, Mode::empty()).map_err(|e| {
+            Diagnostic::new(Code::TreeMissing, format!("cannot open the tree {}", path.display()))
+                .errno(e)
+                .origin(&origin)
+        })?;
+        let mode = if plan.tree.read_only { LockMode::Shared } else { LockMode::Exclusive };
+        let lock = match plan.tree.lock {
+            true => Some(lock_tree(fd.as_fd(), mode).map_err(|d| d.origin(&origin))?),
+            false => None,
+        };
+        Ok(Self { fd, path, origin, _lock: lock })
+    }
+
+    /// The image as a root to look things up in.
+    pub fn image(&self) -> Result<ImageRoot> {
+        let fd = self.fd.try_clone().map_err(|e| {
+            Diagnostic::new(Code::Prepare, format!("cannot use the tree {}", self.path.display())).io(&e)
+        })?;
+        Ok(ImageRoot::from_fd(fd, &self.path, Crossing::Allowed))
+    }
+
+    /// The root directory.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// A detached clone of the tree and everything mounted below it.
+    pub fn mount(&self, read_only: bool, map: Option<&MapNamespace>) -> Result<OwnedFd> {
+        let fail = |what: &str, e: Errno| {
+            Diagnostic::new(Code::Mount, format!("cannot {what} the tree {}", self.path.display()))
+                .errno(e)
+                .origin(&self.origin)
+        };
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_EMPTY_PATH
+            | OpenTreeFlags::AT_RECURSIVE;
+        let mount = open_tree(&self.fd, c"", flags).map_err(|e| {
+            let d = fail("clone the mount of", e);
+            if e == Errno::PERM { d.help("run as root with CAP_SYS_ADMIN") } else { d }
+        })?;
+        make_private(mount.as_fd(), Reach::Tree).map_err(|e| fail("detach the mount of", e))?;
+        if read_only {
+            let ro = MountAttrFlags::MOUNT_ATTR_RDONLY;
+            attributes(mount.as_fd(), Reach::Tree, ro, MountAttrFlags::empty())
+                .map_err(|e| fail("make a read-only mount of", e))?;
+        }
+        if let Some(map) = map {
+            idmap(mount.as_fd(), Reach::Tree, map.as_fd()).map_err(|e| self.unmappable(e))?;
+        }
+        Ok(mount)
+    }
+
+    /// The first mount of the tree that has no idmapped mounts, by name.
+    fn unmappable(&self, errno: Errno) -> Diagnostic {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let below: Vec<String> = mounts
+            .lines()
+            .filter_map(|l| {
+                let point = l.split(' ').nth(4)?;
+                let kind = l.split(" - ").nth(1)?.split(' ').next()?;
+                let inside =
+                    std::path::Path::new(point).starts_with(&self.path) && std::path::Path::new(point) != self.path;
+                inside.then(|| format!("{kind} on {point}"))
+            })
+            .collect();
+        let d = Diagnostic::new(
+            Code::IdRange,
+            format!("cannot map the owners of the tree {} into the container's user namespace", self.path.display()),
+        )
+        .errno(errno)
+        .origin(&self.origin);
+        let d = match below.is_empty() {
+            true => d.note("its file system does not support idmapped mounts"),
+            false => {
+                d.note(format!("the tree contains other mounts, one of which may not support it: {}", below.join(", ")))
+            }
+        };
+        d.help("say --private-users=no to start without a user namespace, or use a tree that belongs to the range with --private-users-ownership=off")
+    }
+}
