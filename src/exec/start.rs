@@ -3,9 +3,9 @@
 //! [`Mapping`] → [`Mapped`] → [`Released`]. Init cannot be released before its ids are mapped and its mounts are in place.
 
 use super::init::Init;
-use super::ops::Stager;
+use super::ops::{ChildEnds, Stager};
 use super::report::{Kind, Record};
-use super::stager::{self, ChildEnds};
+use super::stager;
 use super::words;
 use crate::error::{Code, Diagnostic, Result};
 use crate::model::UidRange;
