@@ -197,7 +197,7 @@ fn tmpfs(
     fs::tmpfs(options, m.attributes, &what, owner, |at| match content {
         Content::Empty | Content::Run | Content::RunHost => Ok(()),
         Content::Dev => fs::fill_dev(at, plan, inputs.console, inputs.kcore, owner),
-        Content::Credentials => fs::fill_credentials(at, &inputs.credentials, owner),
+        Content::Credentials => fs::fill_credentials(at, inputs.credentials, owner),
     })
 }
 
