@@ -2,9 +2,10 @@
 //! The tree of the container: opened once, locked, then only used by descriptor.
 
 use crate::error::{Code, Diagnostic, Origin, Result};
-use crate::image::{Crossing, ImageRoot, LockMode, MapNamespace, TreeLock, lock_tree};
+use crate::image::{Crossing, ImageRoot, MapNamespace, TreeLock, lock_tree};
 use crate::plan::Plan;
 use crate::sys::mount_attr::{Reach, attributes, idmap, make_private};
+use crate::sys::ofd_lock::LockKind;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -31,7 +32,7 @@ impl Tree {
                 .errno(e)
                 .origin(&origin)
         })?;
-        let mode = if plan.tree.read_only { LockMode::Shared } else { LockMode::Exclusive };
+        let mode = if plan.tree.read_only { LockKind::Shared } else { LockKind::Exclusive };
         let lock = match plan.tree.lock {
             true => Some(lock_tree(fd.as_fd(), mode).map_err(|d| d.origin(&origin))?),
             false => None,
