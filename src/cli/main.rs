@@ -5,7 +5,7 @@ use super::{Caller, Command, invocation, parse, render};
 use crate::config::{Invocation, Settings};
 use crate::error::Diagnostic;
 use crate::launch;
-use crate::log::{Audience, LogSetup, Logger, StderrIs};
+use crate::log::{Audience, Level, LogSetup, Logger, StderrIs};
 use crate::model::DryRun;
 use crate::plan;
 use rustix::fd::AsFd;
@@ -31,9 +31,8 @@ pub fn main(argv: Vec<OsString>) -> u8 {
         };
     }
     let log = logger(&settings, plan.quiet);
-    for notice in plan.notices.iter().filter(|_| !plan.quiet || name == Invocation::Spawn) {
-        log.say(crate::log::Level::Notice, notice);
-    }
+    plan.notices.iter().for_each(|notice| log.say(Level::Notice, notice));
+    plan.warnings.iter().for_each(|warning| log.say(Level::Warning, warning));
     launch::run(&plan, &log)
 }
 

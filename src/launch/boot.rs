@@ -58,7 +58,7 @@ impl Boot {
                 range: session.range.as_ref().map(|r| r.range),
                 uuid: session.uuid,
                 notify: &notify,
-                stdio: &session.stdio,
+                stdio: &plan.stdio,
                 credentials: &session.credentials,
                 withheld,
             },
@@ -123,7 +123,7 @@ impl Boot {
             console = console.tap(sink);
         }
         if let Some(pty) = self.pty.take() {
-            let viewer = match session.stdio.mode {
+            let viewer = match session.plan.stdio.mode {
                 ConsoleMode::Interactive => Viewer::Interactive { input: input.as_fd(), output: output.as_fd() },
                 ConsoleMode::ReadOnly => Viewer::ReadOnly { output: output.as_fd() },
                 _ => Viewer::Passive,
@@ -306,7 +306,7 @@ pub fn registration<'a>(
 
 /// Console output that nobody watches goes to the journal.
 fn unwatched(session: &Session<'_>) -> Option<supervise::Tap<'static>> {
-    let watched = match session.stdio.mode {
+    let watched = match session.plan.stdio.mode {
         ConsoleMode::Passive => false,
         ConsoleMode::ReadOnly => !session.log.stderr_is_journal(),
         _ => true,

@@ -13,7 +13,7 @@ use crate::log::Logger;
 use crate::model::Id128;
 use crate::plan::{Plan, Unit};
 use crate::prepare::{self, Tree};
-use crate::supervise::{Outcome, Signals, StdioFacts, StdioPlan, UnitMode, Verdict, plan_stdio, verdict};
+use crate::supervise::{Outcome, Signals, UnitMode, Verdict, verdict};
 use crate::undo::{BASE, Keeper, RuntimeDir, Undo};
 use boot::Boot;
 use place::SharedBus;
@@ -39,7 +39,6 @@ pub(crate) struct Session<'a> {
     tree: Tree,
     range: Option<HeldRange>,
     uuid: Id128,
-    stdio: StdioPlan,
     credentials: Vec<(String, Vec<u8>)>,
     signals: Signals,
     runtime: RuntimeDir,
@@ -76,7 +75,6 @@ pub fn failure_status(invocation: Invocation, d: &Diagnostic) -> u8 {
 
 fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
     let signals = Signals::block()?;
-    let stdio = plan_stdio(plan.console, &StdioFacts::of_this_process()).map_err(|mut d| d.remove(0))?;
     undo.replace_keeper(Keeper::start()?)?;
     let (runtime, stale) = RuntimeDir::claim(Path::new(BASE), plan.machine.as_str(), undo)?;
     for failure in stale.iter().flat_map(|s| &s.failures) {
@@ -94,7 +92,6 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
         credentials: credentials::read(&plan.credentials)?,
         tree,
         uuid,
-        stdio,
         signals,
         runtime,
         bus: SharedBus::default(),
