@@ -207,6 +207,7 @@ fn filter(plan: &Plan) -> Result<Option<seccomp::Filter>> {
         },
         sync: seccomp::Sync::Honoured,
         log: seccomp::Log::Nothing,
+        keyrings: if plan.user_namespace.is_some() { seccomp::Keyrings::Own } else { seccomp::Keyrings::Host },
     };
     // The plan has been built from the same words, so there is at most one to report here.
     seccomp::compile(&request).map(Some).map_err(|mut d| d.remove(0))
