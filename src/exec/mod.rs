@@ -8,6 +8,7 @@ mod child;
 mod init;
 mod mounting;
 mod ops;
+mod places;
 mod report;
 mod resolve;
 mod stager;
