@@ -15,6 +15,6 @@ mod stager;
 mod start;
 mod words;
 
-pub use init::{Init, Stdio, Stub};
+pub use init::{Handover, Init, Stdio, Stub};
 pub use ops::{Create, Op, OpKind, OwnFs, Stager};
 pub use start::{Channels, Cloned, Entered, Mapped, Mapping, Released, start};
