@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod faults;
 
 use common::runner::{self, cases};
 use common::{Case, HostState, Outcome, Pty, skip};
@@ -10,7 +11,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    runner::main(needs, cases![harness::busybox_tree_has_a_shell, harness::host_state_sees_a_mount, harness::pty_talks])
+    runner::main(
+        needs,
+        cases![
+            harness::busybox_tree_has_a_shell,
+            harness::host_state_sees_a_mount,
+            harness::pty_talks,
+            faults::every_call_fails_closed_without_user_namespace[300],
+            faults::every_call_fails_closed_with_user_namespace[300],
+            faults::every_call_fails_closed_with_stub_and_user[300],
+        ],
+    )
 }
 
 fn needs() -> Outcome {
