@@ -62,13 +62,14 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
     let optional = step.optional.is_some();
     match &step.action {
         Action::MountTree { read_only, .. } => {
-            let tree = inputs.open_tree(*read_only)?;
+            let tree = inputs.open_tree(Reach::Tree, *read_only)?;
             let kind = OpKind::AttachRoot { mount: tree.as_raw_fd(), at: c_path(Path::new(STAGING))? };
             out.keep.push(tree);
             push(out, false, n, optional, kind);
         }
         Action::MountOverlay { .. } => {
-            let lower = inputs.open_tree(false)?;
+            // An overlay shows one file system only: what is mounted below is not part of the copy.
+            let lower = inputs.open_tree(Reach::Mount, false)?;
             let owner = inputs.owner();
             let flags = MountAttrFlags::empty();
             let scratch = fs::tmpfs("mode=0755,size=25%", flags, "the throw-away layer", owner, |at| {
@@ -197,7 +198,7 @@ fn tmpfs(
     fs::tmpfs(options, m.attributes, &what, owner, |at| match content {
         Content::Empty | Content::Run | Content::RunHost => Ok(()),
         Content::Dev => fs::fill_dev(at, plan, inputs.console, inputs.kcore, owner),
-        Content::Credentials => fs::fill_credentials(at, &inputs.credentials, owner),
+        Content::Credentials => fs::fill_credentials(at, inputs.credentials, owner),
     })
 }
 

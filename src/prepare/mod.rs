@@ -164,8 +164,8 @@ impl Inputs<'_> {
     }
 
     /// A clone of the tree with its flags and its map.
-    fn open_tree(&self, read_only: bool) -> Result<OwnedFd> {
-        self.context.tree.mount(read_only, self.map.as_ref())
+    fn open_tree(&self, reach: Reach, read_only: bool) -> Result<OwnedFd> {
+        self.context.tree.mount(reach, read_only, self.map.as_ref())
     }
 
     /// A name that no file of an image has.
