@@ -19,7 +19,7 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
         wrong.extend(powers::missing(f.powers, user.as_ref().unwrap_or(&UserNamespace::None), &network));
     }
     let caps = caps(s, f, &network, user.as_ref(), &mut told).map_err(|d| wrong.extend(d)).ok();
-    let filter = caps.as_ref().and_then(|c| filter(s, c, &mut told).map_err(|d| wrong.extend(d)).ok());
+    let filter = caps.as_ref().and_then(|c| filter(s, c, user.as_ref(), &mut told).map_err(|d| wrong.extend(d)).ok());
     let console = resolve_mode(s.console.as_ref().map(|c| c.value), s.invocation, &f.stdio);
     let stdio = plan_stdio(console, &f.stdio).map_err(|d| wrong.extend(d)).ok();
     wrong.extend(s.properties.iter().filter_map(|p| TypedProperty::parse(p).err()));
@@ -177,7 +177,12 @@ fn caps(
     Ok(plan)
 }
 
-fn filter(s: &Settings, caps: &CapabilityPlan, told: &mut Told) -> Result<Option<FilterPlan>, Vec<Diagnostic>> {
+fn filter(
+    s: &Settings,
+    caps: &CapabilityPlan,
+    user: Option<&UserNamespace>,
+    told: &mut Told,
+) -> Result<Option<FilterPlan>, Vec<Diagnostic>> {
     if s.seccomp.as_ref().is_some_and(|on| !on.value) {
         return Ok(None);
     }
@@ -200,6 +205,10 @@ fn filter(s: &Settings, caps: &CapabilityPlan, told: &mut Told) -> Result<Option
         },
         sync: seccomp::Sync::Honoured,
         log: if yes(&s.log_seccomp) { seccomp::Log::Refusals } else { seccomp::Log::Nothing },
+        keyrings: match user.is_some_and(UserNamespace::is_some) {
+            true => seccomp::Keyrings::Own,
+            false => seccomp::Keyrings::Host,
+        },
     })?;
     told.warnings.extend(filter.explain.warnings.iter().cloned());
     Ok(Some(FilterPlan(filter)))

@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod faults;
 
 mod binds;
 mod exits;
@@ -112,6 +113,9 @@ fn main() -> ExitCode {
             planning::what_is_not_built_is_refused,
             planning::without_systemd_there_is_one_notice,
             planning::cleanup_removes_leftovers,
+            faults::every_call_fails_closed_without_user_namespace[300],
+            faults::every_call_fails_closed_with_user_namespace[300],
+            faults::every_call_fails_closed_with_stub_and_user[300],
         ],
     )
 }
