@@ -19,6 +19,12 @@ pub fn main(argv: Vec<OsString>) -> u8 {
         Ok(show) => return print(&render::output(&show, name).unwrap_or_default()),
         Err(mistakes) => return refuse(name, &mistakes),
     };
+    if settings.cleanup.as_ref().is_some_and(|c| c.value) {
+        return match plan::machine_to_clean(&settings) {
+            Ok(machine) => launch::cleanup(&machine, name, &logger(&settings, false)),
+            Err(mistakes) => refuse(name, &mistakes),
+        };
+    }
     let made = plan::make(&settings);
     let plan = match made {
         Ok(plan) => plan,

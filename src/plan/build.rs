@@ -41,7 +41,7 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
     let hostname = s.hostname.as_ref().map(|h| h.value.clone()).unwrap_or_else(|| Hostname::of_machine(&machine));
     Ok(Plan {
         invocation: s.invocation,
-        steps: mounts::steps(s, f, &user, network.private, !s.credentials.is_empty()),
+        steps: mounts::steps(s, f, &user, network.private),
         process: process::process(s, f, console),
         unit: unit(s, f, &machine, &mut told),
         limits: limits::limits(s, f, &mut told),

@@ -71,9 +71,10 @@ mod tests {
         f.host.nr_open = 1 << 30;
         f.host.pid1_limits = [(10, 20), (30, 40)];
         let (shown, told) = of("", &f);
-        let expected = "CPU=infinity FSIZE=infinity DATA=infinity STACK=8388608:infinity CORE=0:infinity RSS=infinity \
-                        NPROC=10:20 NOFILE=1024:524288 MEMLOCK=8388608 AS=infinity LOCKS=infinity SIGPENDING=30:40 \
-                        MSGQUEUE=819200 NICE=0 RTPRIO=0 RTTIME=infinity";
+        let expected = "CPU=infinity:infinity FSIZE=infinity:infinity DATA=infinity:infinity STACK=8388608:infinity \
+                        CORE=0:infinity RSS=infinity:infinity NPROC=10:20 NOFILE=1024:524288 MEMLOCK=8388608:8388608 \
+                        AS=infinity:infinity LOCKS=infinity:infinity SIGPENDING=30:40 MSGQUEUE=819200:819200 NICE=0:0 \
+                        RTPRIO=0:0 RTTIME=infinity:infinity";
         assert_eq!(shown.join(" ").replace("RLIMIT_", ""), expected);
         assert!(told.warnings.is_empty());
     }
@@ -91,9 +92,9 @@ mod tests {
         let mut f = facts();
         f.powers.remove(Capability::SYS_RESOURCE);
         f.hard_limits = [100; 16];
-        let (shown, told) = of("--rlimit=NICE=200 --rlimit=RTPRIO=5", &f);
-        assert!(shown[0].ends_with("CPU=100") && shown[7].ends_with("NOFILE=100"), "{shown:?}");
+        let (shown, told) = of("--rlimit=NOFILE=200 --rlimit=RTPRIO=5", &f);
+        assert!(shown[0].ends_with("CPU=100:100") && shown[7].ends_with("NOFILE=100:100"), "{shown:?}");
         assert_eq!(told.warnings.len(), 1);
-        assert!(told.warnings[0].contains("--rlimit=NICE=200"), "{told:?}");
+        assert!(told.warnings[0].contains("--rlimit=NOFILE=200"), "{told:?}");
     }
 }

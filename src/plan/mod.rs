@@ -281,6 +281,23 @@ impl Plan {
     }
 }
 
+/// The machine that `--cleanup` is about: named, or as its directory, which may be gone.
+pub fn machine_to_clean(s: &Settings) -> Result<MachineName, Vec<Diagnostic>> {
+    let wrong = conflicts::check(s);
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    if let Some(machine) = &s.machine {
+        return Ok(machine.value.clone());
+    }
+    let path = s.directory.as_ref().map_or_else(|| PathBuf::from("."), |d| d.value.clone());
+    let path = std::fs::canonicalize(&path).unwrap_or(path);
+    MachineName::from_directory(&path).ok_or_else(|| {
+        let what = format!("no machine name can be made of {}", path.display());
+        vec![Diagnostic::new(crate::error::Code::NameUnusable, what).help("give one with --machine=")]
+    })
+}
+
 /// Convenience for callers that only have settings: probes and builds.
 pub fn make(settings: &Settings) -> Built {
     let facts = probe(settings).map_err(|d| vec![d])?;
