@@ -22,5 +22,5 @@ pub use lock_file::LockFile;
 pub use map_tree::unmappable_mounts;
 pub use nss::{NssAnswer, NssCheck};
 pub use osrelease::{OsRelease, check_is_os, host_machine_id, machine_id};
-pub use uid_range::{PickedRange, ReservedIds, TreeOwner, identity_range, pick_range, range_of_tree};
+pub use uid_range::{PickedRange, ReservedIds, TreeOwner, candidates, identity_range, pick_range, range_of_tree};
 pub use users::{UserIdentity, resolve_user};

@@ -263,7 +263,7 @@ fn register(
     if plan.unit == Unit::Keep && !bus::is_booted() && wanted == Register::Auto {
         return Ok(());
     }
-    let registered = place::connect(session).map_err(Diagnostic::from).and_then(|()| {
+    let registered = place::connect(&session.bus).map_err(Diagnostic::from).and_then(|()| {
         let mut bus = session.bus.borrow_mut();
         bus::register(bus.as_mut(), &registration(session, pid, pidfd, ifindices)?)
     });

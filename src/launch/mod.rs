@@ -2,6 +2,7 @@
 //! A plan carried out: what is held for the container's life, and the loop over its boots.
 
 mod boot;
+mod cleanup;
 mod credentials;
 mod place;
 mod range;
@@ -16,6 +17,7 @@ use crate::prepare::{self, Tree};
 use crate::supervise::{Outcome, Signals, UnitMode, Verdict, verdict};
 use crate::undo::{BASE, Keeper, RuntimeDir, Undo};
 use boot::Boot;
+pub use cleanup::cleanup;
 use place::SharedBus;
 use range::HeldRange;
 use std::path::Path;
@@ -75,6 +77,7 @@ pub fn failure_status(invocation: Invocation, d: &Diagnostic) -> u8 {
 
 fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
     let signals = Signals::block()?;
+    let asked = range::ask(plan);
     undo.replace_keeper(Keeper::start()?)?;
     let (runtime, stale) = RuntimeDir::claim(Path::new(BASE), plan.machine.as_str(), undo)?;
     for failure in stale.iter().flat_map(|s| &s.failures) {
@@ -88,7 +91,7 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
     let session = Session {
         plan,
         log,
-        range: HeldRange::take(plan, &tree)?,
+        range: HeldRange::take(plan, asked)?,
         credentials: credentials::read(&plan.credentials)?,
         tree,
         uuid,
@@ -97,7 +100,7 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
         bus: SharedBus::default(),
     };
     if let Some(scope) = stale.and_then(|s| s.scope) {
-        place::forget_scope(&session, &scope);
+        place::forget_scope(&session.bus, &scope).unwrap_or_else(|d| log.failure(&d));
     }
     let unit = if plan.unit == Unit::Keep { UnitMode::Keep } else { UnitMode::Own };
     loop {
