@@ -43,7 +43,9 @@ impl HostState {
         facts.extend(units());
         facts.extend(links());
         for folder in ["/run/spawn", "/run/systemd/machines"] {
-            facts.extend(names("file", Path::new(folder)));
+            // Lock files may stay, so that their next user need not wonder whether it locks the right one.
+            let found = names("file", Path::new(folder)).into_iter();
+            facts.extend(found.filter(|fact| !(fact.starts_with("file /run/spawn/.") && fact.ends_with(".lock"))));
         }
         // Below these the first level is there for good once it was used; lock files may stay.
         for folder in subfolders(Path::new("/run/systemd/nspawn")) {
