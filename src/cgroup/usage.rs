@@ -42,16 +42,17 @@ pub struct Io {
 impl Usage {
     /// Reads the group; never fails, and a group that is gone gives nothing.
     pub fn read(hierarchy: &Hierarchy, group: &Group) -> Self {
-        let (memory, tasks) = current(hierarchy, group);
-        Self {
+        // systemd removes a group as soon as it is empty: first what matters most.
+        let sums = Self {
             cpu: group.read("cpu.stat").ok().and_then(|t| keyed(&t, "usage_usec")).map(Duration::from_micros),
-            memory,
             memory_peak: number(group, "memory.peak"),
-            oom_kills: group.read("memory.events").ok().and_then(|t| keyed(&t, "oom_kill")),
-            tasks,
             tasks_peak: number(group, "pids.peak"),
             io: group.read("io.stat").ok().map(|t| io(&t)),
-        }
+            oom_kills: oom_kills(group),
+            ..Self::default()
+        };
+        let (memory, tasks) = current(hierarchy, group);
+        Self { memory, tasks, ..sums }
     }
 
     /// The later of two readings, where it has a value: the last one may find the group half gone.
@@ -66,6 +67,11 @@ impl Usage {
             io: self.io.or(earlier.io),
         }
     }
+}
+
+/// Processes of the group and all below it that were killed for want of memory.
+pub fn oom_kills(group: &Group) -> Option<u64> {
+    group.read("memory.events").ok().and_then(|t| keyed(&t, "oom_kill"))
 }
 
 /// "consumed 1.234 s CPU, 34.5 MB memory peak, 12 tasks peak, …"; what is not known is left out.

@@ -5,7 +5,7 @@ use super::{Caller, Command, invocation, parse, render};
 use crate::config::{Invocation, Settings};
 use crate::error::Diagnostic;
 use crate::launch;
-use crate::log::{Audience, LogSetup, Logger, StderrIs};
+use crate::log::{self, Audience, LogSetup, Logger, MessageId, StderrIs};
 use crate::model::DryRun;
 use crate::plan;
 use rustix::fd::AsFd;
@@ -31,8 +31,9 @@ pub fn main(argv: Vec<OsString>) -> u8 {
         };
     }
     let log = logger(&settings, plan.quiet);
+    log.set_machine(plan.machine.as_str());
     for notice in plan.notices.iter().filter(|_| !plan.quiet || name == Invocation::Spawn) {
-        log.say(crate::log::Level::Notice, notice);
+        log::notice!(&log, MessageId::Notice, "{notice}");
     }
     launch::run(&plan, &log)
 }

@@ -69,6 +69,7 @@ fn describe(action: &Action, part: Part) -> (String, Code) {
                 Source::Mqueue => "mqueue".into(),
                 Source::Host { path, .. } => path.display().to_string(),
                 Source::Inside { path, .. } => format!("{} of the container", path.display()),
+                Source::Shared { what } => what.words().into(),
                 Source::Inaccessible => "an inaccessible node".into(),
             };
             match part {

@@ -2,10 +2,19 @@
 //! A plan carried out: what is held for the container's life, and the loop over its boots.
 
 mod boot;
+mod bus_source;
+mod console;
 mod credentials;
+mod exports;
+mod journal;
+mod links;
 mod place;
 mod range;
+mod record;
+mod register;
+mod serve;
 mod sources;
+mod usage;
 
 use crate::config::Invocation;
 use crate::error::{Diagnostic, Result};
@@ -13,9 +22,10 @@ use crate::log::Logger;
 use crate::model::Id128;
 use crate::plan::{Plan, Unit};
 use crate::prepare::{self, Tree};
-use crate::supervise::{Outcome, Signals, StdioFacts, StdioPlan, UnitMode, Verdict, plan_stdio, verdict};
+use crate::supervise::{Signals, StdioFacts, StdioPlan, UnitMode, Verdict, plan_stdio, verdict};
 use crate::undo::{BASE, Keeper, RuntimeDir, Undo};
 use boot::Boot;
+use console::HeldConsole;
 use place::SharedBus;
 use range::HeldRange;
 use std::path::Path;
@@ -48,7 +58,6 @@ pub(crate) struct Session<'a> {
 
 /// Runs the container to its end and returns the exit status. Failures are reported through `log`.
 pub fn run(plan: &Plan, log: &Logger) -> u8 {
-    log.set_machine(plan.machine.as_str());
     let mut undo = Undo::unkept();
     let result = run_in(plan, log, &mut undo);
     for failure in undo.run() {
@@ -102,27 +111,24 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
     if let Some(scope) = stale.and_then(|s| s.scope) {
         place::forget_scope(&session, &scope);
     }
+    record::plan(&session)?;
+    let mut shared = exports::make(plan, session.range.as_ref().map(|r| r.range), log, undo);
+    let (journal, mut journal_link) = journal::link(&session, undo)?;
+    shared.extend(journal);
     let unit = if plan.unit == Unit::Keep { UnitMode::Keep } else { UnitMode::Own };
+    let mut console = HeldConsole::default();
     loop {
-        let outcome = Boot::start(&session, undo)?.serve(&session, undo)?;
-        say_ended(&session, outcome);
+        let boot = Boot::start(&session, &shared, undo)?;
+        if let Some(ticket) = journal_link.take() {
+            undo.forget(ticket);
+        }
+        let outcome = boot.serve(&session, &mut console, undo)?;
         match verdict(outcome, plan.invocation, unit) {
-            Verdict::Exit(status) => return Ok(status),
+            Verdict::Exit(status) => {
+                console.close(undo);
+                return Ok(status);
+            }
             Verdict::Restart => {}
         }
-    }
-}
-
-fn say_ended(session: &Session<'_>, outcome: Outcome) {
-    use crate::log::Level;
-    let name = &session.plan.machine;
-    if session.plan.quiet {
-        return;
-    }
-    match outcome {
-        Outcome::PowerOff => session.log.say(Level::Info, &format!("{name} has powered off")),
-        Outcome::Reboot => session.log.say(Level::Info, &format!("{name} reboots")),
-        Outcome::Exited(_) => {}
-        Outcome::Signaled(n) => session.log.say(Level::Info, &format!("{name} was ended by signal {n}")),
     }
 }

@@ -86,6 +86,7 @@ fn action(action: &Action) -> String {
                 Source::Mqueue => "mqueue".into(),
                 Source::Host { path, .. } => path.display().to_string(),
                 Source::Inside { path, .. } => format!("+{}", path.display()),
+                Source::Shared { what } => what.words().into(),
                 Source::Inaccessible => "nothing (inaccessible)".into(),
             };
             format!("mount {what} on {} {}", m.target.display(), describe_attributes(m.attributes))

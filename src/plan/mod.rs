@@ -18,7 +18,7 @@ pub use capabilities::CapabilityPlan;
 pub use explain::explain;
 pub use facts::{Facts, HostFacts, KernelVersion, StdioKind, Terminal, TreeFacts};
 pub use probe::probe;
-pub use step::{Action, Content, Missing, MountStep, Source, Step, WriteHow, describe_attributes};
+pub use step::{Action, Content, Missing, MountStep, Shared, Source, Step, WriteHow, describe_attributes};
 
 use crate::config::{Invocation, Settings};
 use crate::error::{Diagnostic, Origin};

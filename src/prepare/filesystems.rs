@@ -214,7 +214,7 @@ fn fill_run_host_unmasked(at: BorrowedFd<'_>, info: &HostInfo<'_>, owner: Owner)
         }
     }
     dir(at, "inaccessible/dir", 0, owner)?;
-    for (name, mode) in [("incoming", 0o600), ("credentials", 0o500)] {
+    for (name, mode) in [("incoming", 0o600), ("unix-export", 0o755), ("credentials", 0o500)] {
         dir(at, name, mode, owner)?;
     }
     file(at, "os-release", 0o444, info.os_release, owner)?;
