@@ -4,13 +4,36 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bed;
+mod guest;
+mod scope;
+
 use common::runner::{self, cases};
-use common::{Case, HostState, Outcome, Program, skip};
+use common::{Outcome, skip};
 use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    runner::main(needs, cases![bed::systemd_is_the_suites, bed::machined_answers, bed::nspawn_runs_busybox])
+    runner::main(
+        needs,
+        cases![
+            bed::systemd_is_the_suites,
+            bed::machined_answers,
+            bed::nspawn_runs_busybox,
+            scope::properties_as_documented,
+            scope::the_payload_has_a_group_of_its_own,
+            scope::properties_that_were_asked_for,
+            scope::wrong_properties_are_refused,
+            scope::the_slice_can_be_chosen,
+            scope::the_kill_signal_asks_the_payload,
+            scope::systemctl_stop_is_an_orderly_shutdown[120],
+            scope::signals_to_the_supervisor_are_an_orderly_stop[240],
+            scope::a_name_in_use_is_refused,
+            scope::the_name_of_a_foreign_unit_is_refused,
+            scope::keep_unit_runs_in_the_callers_unit,
+            scope::keep_unit_passes_statuses_on_and_133_not[120],
+        ],
+    )
 }
 
 fn needs() -> Outcome {
@@ -18,41 +41,4 @@ fn needs() -> Outcome {
         return skip("systemd is not PID 1 here; make check runs this in nested hosts");
     }
     Ok(())
-}
-
-/// The nested host is what the tests take it for.
-mod bed {
-    use super::*;
-
-    pub fn systemd_is_the_suites(_: &mut Case) -> Outcome {
-        let suite = Case::suite()?;
-        let said = Program::new("systemctl").arg("--version").run().expect_code(0).stdout;
-        let version: u32 = said.split_whitespace().nth(1).unwrap_or_default().parse()?;
-        match suite.as_str() {
-            "bookworm" => assert_eq!(version, 252),
-            "trixie" => assert_eq!(version, 257),
-            _ => assert!(version >= 262, "systemd {version}"),
-        }
-        Ok(())
-    }
-
-    pub fn machined_answers(_: &mut Case) -> Outcome {
-        let list = Program::new("machinectl").args(["list", "--no-legend", "--no-pager"]).run().expect_code(0);
-        assert_eq!(list.stdout, "");
-        Ok(())
-    }
-
-    pub fn nspawn_runs_busybox(case: &mut Case) -> Outcome {
-        let tree = case.busybox_tree("tree")?;
-        let before = HostState::take(case.dir());
-        let run = case
-            .nspawn()?
-            .args(["--quiet", "--pipe", "--directory"])
-            .arg(&tree)
-            .args(["sh", "-c", "echo hi; exit 7"])
-            .run();
-        assert_eq!(run.expect_code(7).stdout, "hi\n");
-        before.assert_unchanged();
-        Ok(())
-    }
 }
