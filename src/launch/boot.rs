@@ -7,7 +7,7 @@ use crate::error::{Code, Diagnostic, Result};
 use crate::exec::{self, Released};
 use crate::log::{self, MessageId};
 use crate::plan::Unit;
-use crate::prepare::{self, Context, Prepared, SharedDirectory};
+use crate::prepare::{self, Context, DevicePolicy, Prepared, SharedDirectory};
 use crate::supervise::notify::{ManagerNotify, NotifyServer, ReadyWhen};
 use crate::supervise::pty::Pty;
 use crate::undo::{Release, Ticket, Undo};
@@ -58,6 +58,10 @@ impl Boot {
                 credentials: &session.credentials,
                 shared,
                 withheld,
+                devices: match early.as_ref().is_some_and(|p| p.no_device_policy) {
+                    true => DevicePolicy::Missing,
+                    false => DevicePolicy::Holds,
+                },
             },
         )?;
         let mut cloned = exec::start(&stager, &init, &passed)?;

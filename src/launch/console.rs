@@ -7,7 +7,7 @@ use crate::log::console_sink::ConsoleSink;
 use crate::log::{self, MessageId, StderrIs};
 use crate::model::ConsoleMode;
 use crate::supervise::{self, Console, Viewer, pty::Pty};
-use crate::sys::terminal_attributes::TerminalAttributes;
+use crate::sys::termios::TermState;
 use crate::undo::{Release, Ticket, Undo};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::cell::RefCell;
@@ -85,7 +85,7 @@ impl HeldConsole {
             let terminal = state.fd.try_clone_to_owned().map_err(|e| {
                 Diagnostic::new(Code::ConsoleFailed, "cannot hold on to the descriptor of the terminal").io(&e)
             })?;
-            let attributes = TerminalAttributes::from_bytes(state.saved);
+            let attributes = TermState::from_bytes(state.saved);
             let release = Release::RestoreTerminal { terminal, attributes };
             self.terminals.push(undo.push(release, "the settings of the terminal")?);
         }
