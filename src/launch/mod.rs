@@ -23,11 +23,12 @@ use crate::model::Id128;
 use crate::plan::{Plan, Unit};
 use crate::prepare::{self, Tree};
 use crate::supervise::{Signals, StdioFacts, StdioPlan, UnitMode, Verdict, plan_stdio, verdict};
-use crate::undo::{BASE, Keeper, RuntimeDir, Undo};
+use crate::undo::{BASE, Control, Keeper, RuntimeDir, Undo};
 use boot::Boot;
 use console::HeldConsole;
 use place::SharedBus;
 use range::HeldRange;
+use serve::Held;
 use std::path::Path;
 
 /// Exit statuses of our own failures (env(1), timeout(1) and podman(1) use the same).
@@ -116,16 +117,16 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
     let (journal, mut journal_link) = journal::link(&session, undo)?;
     shared.extend(journal);
     let unit = if plan.unit == Unit::Keep { UnitMode::Keep } else { UnitMode::Own };
-    let mut console = HeldConsole::default();
+    let mut held = Held { console: HeldConsole::default(), control: Control::listen(&session.runtime)? };
     loop {
         let boot = Boot::start(&session, &shared, undo)?;
         if let Some(ticket) = journal_link.take() {
             undo.forget(ticket);
         }
-        let outcome = boot.serve(&session, &mut console, undo)?;
+        let outcome = boot.serve(&session, &mut held, undo)?;
         match verdict(outcome, plan.invocation, unit) {
             Verdict::Exit(status) => {
-                console.close(undo);
+                held.console.close(undo);
                 return Ok(status);
             }
             Verdict::Restart => {}

@@ -16,13 +16,21 @@ use rustix::fd::AsFd;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+/// What the caller and other programs hold on to while the guest reboots.
+pub struct Held {
+    /// The console.
+    pub console: HeldConsole,
+    /// The control socket.
+    pub control: Control,
+}
+
 impl Boot {
     /// Serves the container until its first process is gone, then releases what belongs to this boot, the youngest
     /// first: the registration, the links, the processes, the scope or group.
-    pub fn serve(mut self, session: &Session<'_>, console: &mut HeldConsole, undo: &mut Undo) -> Result<Outcome> {
+    pub fn serve(mut self, session: &Session<'_>, held: &mut Held, undo: &mut Undo) -> Result<Outcome> {
         let mut consumed = Consumed::default();
-        let served = self.supervise(session, console, &mut consumed, undo);
-        console.flush(session);
+        let served = self.supervise(session, held, &mut consumed, undo);
+        held.console.flush(session);
         if let Ok(outcome) = &served {
             let ending = if *outcome == Outcome::Reboot { Ending::Restarting } else { Ending::Terminating };
             degraded(session, self.manager.borrow().ending(ending));
@@ -47,17 +55,16 @@ impl Boot {
     fn supervise(
         &mut self,
         session: &Session<'_>,
-        console: &mut HeldConsole,
+        held: &mut Held,
         consumed: &mut Consumed,
         undo: &mut Undo,
     ) -> Result<Outcome> {
         let plan = session.plan;
-        let console = console.connect(session, self.pty.take(), std::mem::take(&mut self.relays), undo)?;
+        let console = held.console.connect(session, self.pty.take(), std::mem::take(&mut self.relays), undo)?;
         let (leader, pidfd, place) = (self.leader, self.released.pidfd.as_fd(), &self.place);
         degraded(session, self.manager.borrow().started(leader));
-        let mut control = Control::listen(&session.runtime)?;
         let mut notify = NotifySource::new(&self.notify, leader, &self.manager);
-        let mut control = ControlSource::new(&mut control, plan, self.released.pid);
+        let mut control = ControlSource::new(&mut held.control, plan, self.released.pid);
         let machine = Registered { leader: (self.released.pid, pidfd), links: self.registered.take() };
         let mut bus = BusSource::new(session, machine)?;
         let mut oom = OomSource::new(session, place);

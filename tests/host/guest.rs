@@ -101,8 +101,13 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
+        // An orderly stop first; the keeper ends what a kill leaves.
+        let _gone = self.signal(Signal::TERM);
+        let deadline = Instant::now() + SOON;
+        while self.is_running() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(20));
+        }
         if self.is_running() {
-            // The keeper ends the rest.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
@@ -140,6 +145,32 @@ pub fn until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
         thread::sleep(Duration::from_millis(30));
     }
+}
+
+/// The cgroup2 group of a process.
+pub fn group_of(pid: u32) -> Result<String, Reason> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    match text.lines().find_map(|line| line.strip_prefix("0::")) {
+        Some(group) => Ok(group.to_owned()),
+        None => crate::common::fail(format!("no cgroup2 line in {text}")),
+    }
+}
+
+/// A folder that is removed when dropped.
+pub struct Folder(pub std::path::PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        Program::new("rm").args(["-rf", "--one-file-system", "--"]).arg(&self.0).run();
+    }
+}
+
+/// A copy of the Debian tree that can be kept between boots, in the machine directory.
+pub fn debian_copy(name: &str) -> Result<Folder, Reason> {
+    need_debian()?;
+    let folder = Folder(Path::new("/var/lib/machines").join(name));
+    Program::new("cp").args(["-a", "--reflink=auto", "--", DEBIAN]).arg(&folder.0).limit(BOOT).run().expect_code(0);
+    Ok(folder)
 }
 
 /// A property of a unit.

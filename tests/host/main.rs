@@ -6,7 +6,11 @@ mod common;
 
 mod bed;
 mod guest;
+mod journal;
+mod machined;
+mod many;
 mod scope;
+mod units;
 
 use common::runner::{self, cases};
 use common::{Outcome, skip};
@@ -32,6 +36,41 @@ fn main() -> ExitCode {
             scope::the_name_of_a_foreign_unit_is_refused,
             scope::keep_unit_runs_in_the_callers_unit,
             scope::keep_unit_passes_statuses_on_and_133_not[120],
+            machined::knows_what_it_was_told,
+            machined::shell_and_login[120],
+            machined::shell_in_a_user_namespace[120],
+            machined::copies_in_and_out[120],
+            machined::binds_where_there_is_no_user_namespace[120],
+            machined::bind_is_refused_in_a_user_namespace[120],
+            machined::poweroff_terminate_and_kill[300],
+            machined::reboot_keeps_name_and_id[240],
+            machined::register_no_and_yes,
+            machined::without_machined_auto_goes_on_and_yes_does_not,
+            machined::a_registration_that_machined_lost_is_repaired,
+            machined::a_restart_of_the_bus_is_survived[240],
+            machined::sockets_of_the_guest_reach_the_host[180],
+            machined::an_image_is_started_by_name,
+            journal::own_messages_have_fields,
+            journal::the_end_says_what_was_consumed,
+            journal::failures_have_their_code,
+            journal::no_secret_is_seen_anywhere,
+            journal::a_console_that_nobody_watches_is_there_once,
+            journal::as_a_unit_the_console_is_there_once,
+            journal::try_guest_lets_the_host_read[240],
+            journal::try_guest_lets_the_host_read_a_user_namespace[240],
+            journal::no_and_auto_make_no_link,
+            journal::auto_uses_the_hosts_directory,
+            journal::a_clash_of_ids_is_told,
+            journal::a_failed_start_takes_the_link_back,
+            journal::a_restart_of_journald_is_survived,
+            units::spawn_service_boots_reboots_and_stops[400],
+            units::machinectl_start_and_enable_use_it[300],
+            units::notify_ready_waits_for_the_guest[180],
+            units::a_folder_of_the_case_is_not_a_machine,
+            many::reboots_in_a_row[240],
+            many::the_terminal_stays_across_a_reboot,
+            many::one_hundred_in_a_loop[240],
+            many::one_hundred_at_once[300],
         ],
     )
 }

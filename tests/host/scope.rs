@@ -2,8 +2,7 @@
 //! systemd owns the control group: the scope, its properties, and what systemctl does to it.
 
 use crate::common::{Case, HostState, Outcome, Program};
-use crate::guest::{BOOT, BUSYBOX, Guest, SOON, name_for, systemd_version, unit, until};
-use std::fs;
+use crate::guest::{BOOT, BUSYBOX, Guest, SOON, group_of, name_for, systemd_version, unit, until};
 
 const SLEEP: [&str; 5] = ["--directory", BUSYBOX, "--quiet", "sleep", "60"];
 
@@ -37,18 +36,18 @@ pub fn the_payload_has_a_group_of_its_own(case: &mut Case) -> Outcome {
     let guest = Guest::start(case, SLEEP);
     guest.wait_registered();
     let leader = guest.leader();
-    let group = fs::read_to_string(format!("/proc/{leader}/cgroup"))?;
-    assert_eq!(group, format!("0::/machine.slice/{}/payload\n", guest.scope()));
-    // Its control groups are its own world.
-    let inside = case.spawn().args(["--directory", BUSYBOX, "--quiet", "cat", "/proc/self/cgroup"]).run();
-    assert_eq!(inside.expect_code(0).stdout, "0::/\n");
+    assert_eq!(group_of(leader)?, format!("/machine.slice/{}/payload", guest.scope()));
     let shown = Program::new("systemd-cgls").args(["--no-pager", "--unit", &guest.scope()]).run().expect_code(0);
     assert!(shown.stdout.contains("payload") && shown.stdout.contains("sleep 60"), "{}", shown.stdout);
     let status = Program::new("systemctl").args(["status", "--no-pager", &guest.scope()]).run().expect_code(0);
     assert!(status.stdout.contains("active (running)"), "{}", status.stdout);
     // The supervisor stays where it was called.
-    let own = fs::read_to_string("/proc/self/cgroup")?;
-    assert_eq!(fs::read_to_string(format!("/proc/{}/cgroup", guest.supervisor()))?, own);
+    assert_eq!(group_of(guest.supervisor())?, group_of(std::process::id())?);
+    drop(guest);
+    // Its control groups are its own world.
+    let inside = case.spawn().args(["--directory", BUSYBOX, "cat", "/proc/self/cgroup"]).run();
+    let inside = inside.expect_code(0).stdout;
+    assert!(inside.lines().any(|line| line == "0::/"), "{inside}");
     Ok(())
 }
 
@@ -179,11 +178,10 @@ pub fn keep_unit_runs_in_the_callers_unit(case: &mut Case) -> Outcome {
     let run = in_unit(case, &["--unit", &service]).args(["sh", "-c", "echo up; exec sleep 60"]);
     let mut run = Guest::of(run.start(), &name_for(case));
     run.wait_registered();
-    let group = fs::read_to_string(format!("/proc/{}/cgroup", run.leader()))?;
-    assert!(group.ends_with(&format!("/{service}/payload\n")), "{group}");
-    let main = unit(&service, "MainPID");
-    let group = fs::read_to_string(format!("/proc/{main}/cgroup"))?;
-    assert!(group.ends_with(&format!("/{service}/supervisor\n")), "{group}");
+    let group = group_of(run.leader())?;
+    assert!(group.ends_with(&format!("/{service}/payload")), "{group}");
+    let group = group_of(unit(&service, "MainPID").parse()?)?;
+    assert!(group.ends_with(&format!("/{service}/supervisor")), "{group}");
     assert_eq!(run.show("Unit"), service);
     Program::new("systemctl").args(["stop", &service]).run().expect_code(0);
     run.end(SOON);
