@@ -2,12 +2,12 @@
 //! One boot of the container: from the plan to the payload's end, and the release of everything that belongs to it.
 
 use super::place::{self, Place};
-use super::sources::{BusSource, ControlSource, NotifySource};
+use super::sources::{BusSource, ControlSource, KeeperSource, NotifySource};
 use super::{Session, place::SharedBus};
 use crate::bus::{self, Authentication, MachineRegistration, RegisteredBy};
 use crate::cgroup::Usage;
 use crate::error::{Code, Diagnostic, Result};
-use crate::exec::{self, Entered, Released};
+use crate::exec::{self, Released};
 use crate::log::{Level, console_sink::ConsoleSink};
 use crate::model::{ConsoleMode, Register};
 use crate::net::{self, VethPair};
@@ -73,7 +73,7 @@ impl Boot {
         };
         let entered = cloned.enter(plan, place.fd())?;
         releases.push(undo.push(kill(entered.pidfd())?, "the container's first process")?);
-        record(session, &place, &entered, undo)?;
+        record(session, place.scope.as_deref(), entered.pid(), undo)?;
         let mapping = entered.map(session.range.as_ref().map(|r| r.range))?;
         let links = link(session, mapping.pid(), undo, &mut releases)?;
         register(session, mapping.pid(), mapping.pidfd(), links, undo, &mut releases)?;
@@ -153,6 +153,8 @@ impl Boot {
         if let Some(bus) = bus.as_mut() {
             sources.push(bus);
         }
+        let mut keeper = KeeperSource::new(session, self.place.scope.as_deref(), self.released.pid, undo)?;
+        sources.push(&mut keeper);
         let manager = Rc::clone(&self.manager);
         let outcome = supervise::run(Running {
             leader: Leader { pid: self.released.pid, pidfd: self.released.pidfd.as_fd() },
@@ -166,7 +168,7 @@ impl Boot {
                 Event::Killed | Event::Hotkey(_) | Event::ChildEnded { .. } => {}
             },
         });
-        drop(console);
+        drop((console, keeper));
         for ticket in terminals {
             undo.forget(ticket);
         }
@@ -203,12 +205,13 @@ fn withheld(session: &Session<'_>, place: Option<&Place>) -> u64 {
     withheld
 }
 
-fn record(session: &Session<'_>, place: &Place, entered: &Entered, undo: &Undo) -> Result<()> {
+/// Writes down what a later start needs to clean up after us.
+pub fn record(session: &Session<'_>, scope: Option<&str>, leader: i32, undo: &Undo) -> Result<()> {
     let failed = |e: std::io::Error| Diagnostic::new(Code::Prepare, "cannot describe this process").io(&e);
     let mut record = Record::of_this_process().map_err(failed)?;
     record.keeper = undo.keeper().and_then(|k| k.process_id());
-    record.scope = place.scope.clone();
-    record.leader = ProcessId::of(entered.pid());
+    record.scope = scope.map(Into::into);
+    record.leader = ProcessId::of(leader);
     record.undo = undo.recordable();
     session.runtime.write_record(&record)
 }

@@ -50,7 +50,11 @@ pub(crate) struct Session<'a> {
 pub fn run(plan: &Plan, log: &Logger) -> u8 {
     log.set_machine(plan.machine.as_str());
     let mut undo = Undo::unkept();
-    let result = run_in(plan, log, &mut undo);
+    let mut result = run_in(plan, log, &mut undo);
+    if undo.keeper().is_some_and(Keeper::has_ended) {
+        let end = "the keeper, the process that cleans up after a killed spawn, had ended by then";
+        result = result.map_err(|d| d.note(end));
+    }
     for failure in undo.run() {
         log.failure(&failure);
     }

@@ -85,7 +85,7 @@ pub fn connect(session: &Session<'_>) -> std::result::Result<(), ConnectError> {
 /// Gets rid of a scope that a killed supervisor has left.
 pub fn forget_scope(session: &Session<'_>, unit: &str) {
     let forgotten = connect(session).map_err(Diagnostic::from).and_then(|()| match session.bus.borrow_mut().as_mut() {
-        Some(bus) => bus.stop_scope(unit).and_then(|()| bus.wait_unit_gone(unit)),
+        Some(bus) => bus.forget_scope(unit),
         None => Ok(()),
     });
     if let Err(d) = forgotten {
@@ -100,6 +100,9 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
     let devices = device_access(devices);
     let description = format!("Container {}", plan.machine);
     let pid = Pid::from_raw(cloned.pid()).ok_or_else(|| Diagnostic::new(Code::Clone, "the stager has no pid"))?;
+    let hierarchy = hierarchy()?;
+    let group = hierarchy.mount_point.join(slice.group()).join(name);
+    releases.push(undo.push(Release::EmptyScope(group), "the scope's control group")?);
     let started = {
         let mut bus = session.bus.borrow_mut();
         let Some(bus) = bus.as_mut() else { return Ok(Place::NOWHERE) };
@@ -125,7 +128,6 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
         }
         Err(d) => return Err(d),
     }
-    let hierarchy = hierarchy()?;
     let unit = hierarchy.open(&cgroup_of(cloned.pid())?)?;
     let payload = unit.ensure_child(OsStr::new("payload"))?;
     delegate(session, &payload)?;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! What the supervisor's loop serves besides leader, signals and console.
 
-use super::{Session, boot::registration};
+use super::{Session, boot::record, boot::registration};
 use crate::bus::BusEvent;
-use crate::error::Result;
+use crate::error::{Code, Diagnostic, Result};
 use crate::log::Level;
 use crate::plan::Plan;
 use crate::supervise::notify::{ManagerNotify, NotifyServer, Received};
 use crate::supervise::{Request, Source};
-use crate::undo::Control;
+use crate::undo::{Control, Keeper, Undo};
+use rustix::event::epoll;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::Pid;
 use std::cell::RefCell;
@@ -82,10 +83,58 @@ impl Source for ControlSource<'_> {
         let (machine, leader) = (self.plan.machine.as_str(), self.leader);
         self.control
             .serve(|| serde_json::json!({ "machine": machine, "leader": leader, "state": "running" }))
-            .map_err(|e| {
-                crate::error::Diagnostic::new(crate::error::Code::SuperviseFailed, "cannot serve the control socket")
-                    .errno(e)
-            })?;
+            .map_err(|e| Diagnostic::new(Code::SuperviseFailed, "cannot serve the control socket").errno(e))?;
+        Ok(Vec::new())
+    }
+}
+
+/// The keeper: another one takes its place when it is killed.
+pub struct KeeperSource<'a> {
+    session: &'a Session<'a>,
+    scope: Option<&'a str>,
+    leader: i32,
+    undo: &'a mut Undo,
+    /// Holds the pidfd of the keeper of the day.
+    watch: OwnedFd,
+}
+
+impl<'a> KeeperSource<'a> {
+    /// Watches the keeper of that list.
+    pub fn new(session: &'a Session<'a>, scope: Option<&'a str>, leader: i32, undo: &'a mut Undo) -> Result<Self> {
+        let watch = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(unwatched)?;
+        let source = Self { session, scope, leader, undo, watch };
+        source.watch()?;
+        Ok(source)
+    }
+
+    fn watch(&self) -> Result<()> {
+        let Some(keeper) = self.undo.keeper() else { return Ok(()) };
+        epoll::add(&self.watch, keeper.pidfd(), epoll::EventData::new_u64(0), epoll::EventFlags::IN).map_err(unwatched)
+    }
+}
+
+fn unwatched(errno: rustix::io::Errno) -> Diagnostic {
+    Diagnostic::new(Code::SuperviseFailed, "cannot watch the keeper, the process that cleans up after a killed spawn")
+        .errno(errno)
+}
+
+impl Source for KeeperSource<'_> {
+    fn name(&self) -> &'static str {
+        "the keeper"
+    }
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.watch.as_fd()
+    }
+    fn turn(&mut self, _now: Instant) -> Result<Vec<Request>> {
+        if let Some(old) = self.undo.keeper() {
+            // Closing its pidfd is not enough: until it executes its program the new keeper has a copy.
+            epoll::delete(&self.watch, old.pidfd()).map_err(unwatched)?;
+        }
+        self.undo.replace_keeper(Keeper::start()?)?;
+        self.watch()?;
+        record(self.session, self.scope, self.leader, self.undo)?;
+        let what = "the keeper was killed; another one takes its place";
+        self.session.log.say(Level::Warning, what);
         Ok(Vec::new())
     }
 }

@@ -26,6 +26,8 @@ const SUPERVISOR: i32 = 0;
 const SUPERVISOR_PIDFD: i32 = 1;
 /// How long one release may wait for something to be gone.
 const PATIENCE_MS: u64 = 2000;
+/// How long systemd may take to make the scope that the killed supervisor has asked for.
+const SCOPE_MS: u64 = 300;
 
 static mut LIST: List = List::EMPTY;
 
@@ -124,8 +126,42 @@ fn undo(op: Op, fd: i32, text: &[u8]) -> calls::Result<()> {
             let (message, length) = wire::delete_link_message(path.to_bytes()).ok_or(calls::ENOENT)?;
             calls::netlink_request(&message[..length])?;
         }
+        Op::EnterEmpty => enter_empty(path),
     }
     Ok(())
+}
+
+/// A control group that never had a process never tells systemd that it is empty, and its scope stays. Systemd may be
+/// about to make it, so it is waited for.
+fn enter_empty(path: &CStr) {
+    let deadline = calls::now().saturating_add(SCOPE_MS);
+    let mut was_there = false;
+    while calls::now() < deadline {
+        match calls::open_dir(calls::AT_FDCWD, path) {
+            Ok(group) => {
+                was_there = true;
+                if is_empty(group) == Ok(true)
+                    && let Ok(file) = calls::open(group, c"cgroup.procs", calls::O_WRONLY)
+                {
+                    // 0 is the writer itself (cgroups(7)).
+                    let _entered = calls::write(file, b"0");
+                    return;
+                }
+                let _closed = calls::close(group);
+            }
+            Err(_) if was_there => return,
+            Err(_) => {}
+        }
+        calls::sleep(Time::milliseconds(2));
+    }
+}
+
+fn is_empty(group: i32) -> calls::Result<bool> {
+    let events = calls::open(group, c"cgroup.events", 0)?;
+    let mut buffer = [0; 128];
+    let length = calls::read(events, &mut buffer);
+    calls::close(events)?;
+    Ok(buffer[..length?].windows(11).any(|part| part == b"populated 0"))
 }
 
 /// Kills everything in a control group (cgroup.kill, Linux 5.14) and waits until it is empty.
@@ -136,11 +172,7 @@ fn kill_cgroup(group: i32) -> calls::Result<()> {
     written?;
     let deadline = calls::now().saturating_add(PATIENCE_MS);
     while calls::now() < deadline {
-        let events = calls::open(group, c"cgroup.events", 0)?;
-        let mut buffer = [0; 128];
-        let length = calls::read(events, &mut buffer);
-        calls::close(events)?;
-        if buffer[..length?].windows(11).any(|part| part == b"populated 0") {
+        if is_empty(group)? {
             break;
         }
         calls::sleep(Time::milliseconds(2));
