@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod faults;
 
 use common::runner::{self, cases};
 use common::{Case, HostState, Outcome, Program, skip};
@@ -10,7 +11,23 @@ use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    runner::main(needs, cases![bed::systemd_is_the_suites, bed::machined_answers, bed::nspawn_runs_busybox])
+    runner::main(
+        needs,
+        cases![
+            bed::systemd_is_the_suites,
+            bed::machined_answers,
+            bed::nspawn_runs_busybox,
+            faults::every_call_fails_closed_in_a_scope[400],
+            faults::killed_supervisor_leaves_nothing[300],
+            faults::supervisor_and_keeper_killed,
+            faults::killed_keeper_is_replaced,
+            faults::hup_quit_and_term_are_orderly,
+            faults::hundred_at_once[300],
+            faults::name_in_use,
+            faults::name_of_a_foreign_unit,
+            faults::tree_in_use_by_the_other_launcher,
+        ],
+    )
 }
 
 fn needs() -> Outcome {
