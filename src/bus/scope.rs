@@ -196,7 +196,8 @@ impl Bus {
             match found.active_state().await?.as_str() {
                 "failed" | "inactive" => systemd.reset_failed_unit(unit).await.map(|()| true),
                 _ if systemd.get_unit_processes(unit).await?.is_empty() => {
-                    // One that never had a process stays until it is told to go.
+                    // One that never had a process stays until it is told to go, and nobody may be left to be asked.
+                    systemd.abandon_scope(unit).await?;
                     systemd.stop_unit(unit, "replace").await.map(|_| true)
                 }
                 _ => Ok(false),
@@ -217,6 +218,8 @@ impl Bus {
         let unfinished = self.unfinished.take().is_some_and(|started| started == unit);
         let ended = self.call(async {
             if unfinished {
+                // A stop asks the controller first and waits for it; a scope that was abandoned has none.
+                systemd.abandon_scope(unit).await?;
                 // PID 1 runs jobs when it has nothing else to do: a job that is still waiting would start the scope after
                 // the calls below. This one takes its place. Without a job it fails, which is as good.
                 let _ = systemd.stop_unit(unit, "replace").await;

@@ -34,6 +34,11 @@ impl<'a> Reporter<'a> {
         Self { pipe, stage }
     }
 
+    /// The pipe.
+    pub fn pipe(&self) -> BorrowedFd<'a> {
+        self.pipe
+    }
+
     /// Sends a record. When it cannot be sent this process ends, which the supervisor, should it still be there, sees.
     pub fn send(&self, kind: Kind, part: Part, step: u16, errno: i32, value: i32) {
         let record = Record { kind, stage: self.stage, part, step, errno, value };
