@@ -134,7 +134,12 @@ impl Cloned {
             Ok(()) => self.channels.next(plan, &stager, PATIENCE)?,
             Err(e) => {
                 let what = "cannot give the order to clone the container's first process";
-                return Err(self.channels.unheard(plan, &stager, Diagnostic::new(Code::Clone, what).errno(e)));
+                return Err(self.channels.unheard(
+                    plan,
+                    &stager,
+                    LAST_WORDS,
+                    Diagnostic::new(Code::Clone, what).errno(e),
+                ));
             }
         };
         if record.kind != Kind::Cloned {
@@ -166,11 +171,13 @@ impl Entered {
         self.channels.report.as_fd()
     }
     /// Maps the ids (user_namespaces(7)).
-    pub fn map(self, range: Option<UidRange>) -> Result<Mapping> {
-        if let Some(range) = range {
-            write_maps(self.leader.0, range)?;
+    pub fn map(self, plan: &Plan, range: Option<UidRange>) -> Result<Mapping> {
+        let written = range.map_or(Ok(()), |range| write_maps(self.leader.0, range));
+        let mapping = Mapping(self);
+        match written {
+            Ok(()) => Ok(mapping),
+            Err(d) => Err(mapping.blame(plan, d)),
         }
-        Ok(Mapping(self))
     }
 }
 
@@ -182,6 +189,12 @@ impl Mapping {
     /// Init's pidfd.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.0.leader.1.as_fd()
+    }
+    /// The reason for which a child has ended, where it has: what was to be done to it failed because of that. Else
+    /// `otherwise`.
+    pub fn blame(mut self, plan: &Plan, otherwise: Diagnostic) -> Diagnostic {
+        let children = [self.0.stager.as_fd(), self.0.leader.1.as_fd()];
+        self.0.channels.unheard(plan, &children, Duration::ZERO, otherwise)
     }
     /// Waits until the last mount is in place and the stager is gone.
     pub fn wait_mounted(self, plan: &Plan) -> Result<Mapped> {
@@ -236,7 +249,7 @@ impl Mapped {
         let leader = [self.leader.1.as_fd()];
         if let Err(e) = rustix::io::write(&self.channels.release, b"r") {
             let d = Diagnostic::new(Code::Clone, "cannot release the container's first process").errno(e);
-            return Err(self.channels.unheard(plan, &leader, d));
+            return Err(self.channels.unheard(plan, &leader, LAST_WORDS, d));
         }
         match self.channels.receive(&leader, Instant::now() + PATIENCE)? {
             Heard::End => {}
@@ -273,8 +286,14 @@ impl Channels {
     }
 
     /// What to say when a child could not be told something: its own reason where it gives one, else `otherwise`.
-    fn unheard(&mut self, plan: &Plan, children: &[BorrowedFd<'_>], otherwise: Diagnostic) -> Diagnostic {
-        match self.receive(children, Instant::now() + LAST_WORDS) {
+    fn unheard(
+        &mut self,
+        plan: &Plan,
+        children: &[BorrowedFd<'_>],
+        patience: Duration,
+        otherwise: Diagnostic,
+    ) -> Diagnostic {
+        match self.receive(children, Instant::now() + patience) {
             Ok(Heard::Record(record)) if record.kind == Kind::Failed => words::failure(plan, &record),
             _ => otherwise,
         }

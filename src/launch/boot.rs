@@ -78,9 +78,12 @@ impl Boot {
         let entered = cloned.enter(plan, place.fd())?;
         releases.push(undo.push(kill(entered.pidfd())?, "the container's first process")?);
         record(session, place.scope.as_deref(), entered.pid(), undo)?;
-        let mapping = entered.map(session.range.as_ref().map(|r| r.range))?;
-        let links = link(session, mapping.pid(), undo, &mut releases)?;
-        register(session, mapping.pid(), mapping.pidfd(), links, undo, &mut releases)?;
+        let mapping = entered.map(plan, session.range.as_ref().map(|r| r.range))?;
+        let joined = link(session, mapping.pid(), undo, &mut releases)
+            .and_then(|links| register(session, mapping.pid(), mapping.pidfd(), links, undo, &mut releases));
+        if let Err(d) = joined {
+            return Err(mapping.blame(plan, d));
+        }
         let mapped = mapping.wait_mounted(plan)?;
         place::enable_controllers(&place);
         let released = mapped.release(plan)?;

@@ -102,7 +102,8 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
     let pid = Pid::from_raw(cloned.pid()).ok_or_else(|| Diagnostic::new(Code::Clone, "the stager has no pid"))?;
     let hierarchy = hierarchy()?;
     let group = hierarchy.mount_point.join(slice.group()).join(name);
-    releases.push(undo.push(Release::EmptyScope(group), "the scope's control group")?);
+    let home = hierarchy.open(&Hierarchy::own_path()?.unwrap_or_else(|| "/".into()))?;
+    releases.push(undo.push(Release::EmptyScope { group, home: hold(&home)? }, "the scope's control group")?);
     let started = {
         let mut bus = session.bus.borrow_mut();
         let Some(bus) = bus.as_mut() else { return Ok(Place::NOWHERE) };
@@ -206,11 +207,12 @@ fn remove_group(removal: &GroupRemoval) -> PathRelease {
 }
 
 fn kill_group(group: &Group) -> Result<Release> {
-    let fd: OwnedFd = group
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(|e| Diagnostic::new(Code::CgroupFailed, "cannot hold on to the payload's control group").io(&e))?;
-    Ok(Release::KillCgroup(fd))
+    hold(group).map(Release::KillCgroup)
+}
+
+fn hold(group: &Group) -> Result<OwnedFd> {
+    let held = group.as_fd().try_clone_to_owned();
+    held.map_err(|e| Diagnostic::new(Code::CgroupFailed, "cannot hold on to a control group").io(&e))
 }
 
 /// A group of its own on whatever cgroup2 is mounted; without one, none.

@@ -29,7 +29,12 @@ pub enum Release {
     Unlock(OfdLock),
     /// Only the keeper does this: makes systemd see that the scope with this control group is empty, should it have been
     /// made for a process that was dead already. This process tells systemd over the bus.
-    EmptyScope(PathBuf),
+    EmptyScope {
+        /// The group's directory.
+        group: PathBuf,
+        /// The directory of the group that the keeper lives in.
+        home: OwnedFd,
+    },
     /// Something that is named by a path, and so can be written to the record.
     Path(PathRelease),
     /// Something that only this process can do, such as a call over a bus; the keeper does not know of it.
@@ -89,7 +94,7 @@ impl Release {
             }
             Self::Unlock(lock) => (Op::Hold, Some(lock.as_fd()), &[]),
             Self::Path(path) => (path.op(), None, path.text()),
-            Self::EmptyScope(group) => (Op::EnterEmpty, None, group.as_os_str().as_bytes()),
+            Self::EmptyScope { group, home } => (Op::Visit, Some(home.as_fd()), group.as_os_str().as_bytes()),
             Self::Call(_) => return None,
         })
     }

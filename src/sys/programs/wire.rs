@@ -40,9 +40,9 @@ pub enum Op {
     RemoveCgroup,
     /// text: name of a network link of the host.
     DeleteLink,
-    /// text: path of the control group of a scope that may have been made for a process that was already dead: entered,
-    /// should it be empty, so that its emptying shows when the keeper ends.
-    EnterEmpty,
+    /// text: path of the control group of a scope that may have been made for a process that was already dead. Should it
+    /// stay empty, it is entered and left, so that systemd sees it empty. fd: directory of the group to go back to.
+    Visit,
 }
 
 impl Op {
@@ -61,7 +61,7 @@ impl Op {
             Op::RemoveTree,
             Op::RemoveCgroup,
             Op::DeleteLink,
-            Op::EnterEmpty,
+            Op::Visit,
         ];
         ALL.get((number as usize).wrapping_sub(1)).copied()
     }
