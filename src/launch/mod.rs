@@ -7,6 +7,7 @@ mod console;
 mod credentials;
 mod exports;
 mod journal;
+mod keeper_source;
 mod links;
 mod place;
 mod range;
@@ -60,7 +61,11 @@ pub(crate) struct Session<'a> {
 /// Runs the container to its end and returns the exit status. Failures are reported through `log`.
 pub fn run(plan: &Plan, log: &Logger) -> u8 {
     let mut undo = Undo::unkept();
-    let result = run_in(plan, log, &mut undo);
+    let mut result = run_in(plan, log, &mut undo);
+    if undo.keeper().is_some_and(Keeper::has_ended) {
+        let end = "the keeper, the process that cleans up after a killed spawn, had ended by then";
+        result = result.map_err(|d| d.note(end));
+    }
     for failure in undo.run() {
         log.failure(&failure);
     }

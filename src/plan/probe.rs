@@ -120,15 +120,24 @@ fn tree(s: &Settings) -> Result<TreeFacts> {
     let host = rustix::fs::stat("/").map_err(failed)?;
     let read_only = rustix::fs::fstatvfs(&fd).is_ok_and(|v| v.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
     let root = ImageRoot::from_fd(fd, &real, Crossing::Allowed);
+    let boot = s.start_mode.as_ref().is_some_and(|m| m.value == StartMode::Boot);
     Ok(TreeFacts {
-        os_release: check_is_os(&root, StartMode::Boot).is_ok(),
-        usr: check_is_os(&root, StartMode::Pid1).is_ok(),
+        os_release: is_os(&root, StartMode::Boot, boot)?,
+        usr: is_os(&root, StartMode::Pid1, !boot)?,
         machine_id: crate::image::machine_id(&root)?,
         path: real,
         owner: (stat.st_uid, stat.st_gid),
         read_only,
         is_host_root: (stat.st_dev, stat.st_ino) == (host.st_dev, host.st_ino),
     })
+}
+
+/// Whether the tree looks like an operating system; what kept us from looking matters only if that is `needed`.
+fn is_os(root: &ImageRoot, mode: StartMode, needed: bool) -> Result<bool> {
+    match check_is_os(root, mode) {
+        Err(d) if needed && d.code() != Code::TreeNotAnOs => Err(d),
+        looked => Ok(looked.is_ok()),
+    }
 }
 
 /// The `.nspawn` file that systemd-nspawn would read: the first of the two configuration directories and the tree's own.

@@ -116,6 +116,18 @@ fn main() -> ExitCode {
             faults::every_call_fails_closed_without_user_namespace[300],
             faults::every_call_fails_closed_with_user_namespace[300],
             faults::every_call_fails_closed_with_stub_and_user[300],
+            faults::killed_supervisor_leaves_nothing[300],
+            faults::killed_supervisor_leaves_no_link[300],
+            faults::supervisor_and_keeper_killed,
+            faults::supervisor_and_keeper_killed_with_link,
+            faults::killed_keeper_is_replaced,
+            faults::hup_quit_and_term_are_orderly,
+            faults::hundred_at_once[300],
+            faults::tree_in_use,
+            faults::name_in_use,
+            faults::not_a_tree,
+            faults::read_only_host,
+            faults::tree_without_idmap,
         ],
     )
 }

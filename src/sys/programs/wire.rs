@@ -40,12 +40,15 @@ pub enum Op {
     RemoveCgroup,
     /// text: name of a network link of the host.
     DeleteLink,
+    /// text: path of the control group of a scope that may have been made for a process that was already dead. Should it
+    /// stay empty, it is entered and left, so that systemd sees it empty. fd: directory of the group to go back to.
+    Visit,
 }
 
 impl Op {
     /// The operation with this number.
     pub fn from_number(number: u32) -> Option<Op> {
-        const ALL: [Op; 12] = [
+        const ALL: [Op; 13] = [
             Op::Done,
             Op::Released,
             Op::KillProcess,
@@ -58,6 +61,7 @@ impl Op {
             Op::RemoveTree,
             Op::RemoveCgroup,
             Op::DeleteLink,
+            Op::Visit,
         ];
         ALL.get((number as usize).wrapping_sub(1)).copied()
     }
