@@ -80,6 +80,11 @@ impl Hierarchy {
         Some(PathBuf::from(OsString::from_vec(path.to_vec())))
     }
 
+    /// Where the group `path` is in the file system. `None` when it is not below the mount point.
+    pub(super) fn directory(&self, path: &Path) -> Option<PathBuf> {
+        Some(self.mount_point.join(self.relative(path)?))
+    }
+
     /// `path` relative to the mount point. `None` when it lies outside (`/..` in a cgroup namespace).
     pub(super) fn relative(&self, path: &Path) -> Option<PathBuf> {
         let below = path.strip_prefix(&self.root).ok()?;
