@@ -5,9 +5,10 @@ use super::child::{During, Fault};
 use super::ops::{Create, OpKind, OwnFs};
 use super::report::Part;
 use super::resolve::{kind_of, open_inside, target};
-use crate::sys::clone::{Side, clone, flags};
+use crate::sys::beside::run_beside;
+use crate::sys::clone::flags;
 use crate::sys::mount_attr::{Reach, attributes};
-use crate::sys::process::{exit_now, setns};
+use crate::sys::process::setns;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -15,8 +16,8 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
-use rustix::process::{WaitId, WaitIdOptions, waitid};
 use std::ffi::{CStr, CString};
+use std::mem::MaybeUninit;
 
 const EMPTY_BOTH: MoveMountFlags =
     MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH.union(MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH);
@@ -104,6 +105,9 @@ pub fn below(root: BorrowedFd<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>>) 
                 return write_file(root, dir, name, temporary, otherwise, true);
             }
             let dir = open_inside(root, dir, OFlags::PATH | OFlags::DIRECTORY).during(Part::Open)?;
+            if links_to(dir.as_fd(), name, text) {
+                return Ok(());
+            }
             rustix::fs::symlinkat(text.as_c_str(), &dir, temporary.as_c_str()).during(Part::Create)?;
             rename_over(&dir, temporary, name)
         }
@@ -183,21 +187,12 @@ fn proc_by_helper(attributes: MountAttrFlags, init: Option<BorrowedFd<'_>>) -> R
     let init = init.ok_or((Part::Helper, Errno::SRCH))?;
     setns(init.as_raw_fd(), flags::NEWPID).during(Part::Helper)?;
     let place = rustix::io::fcntl_dupfd_cloexec(init, 3).during(Part::Helper)?;
-    match clone(flags::FILES, None).during(Part::Helper)? {
-        Side::Child => {
-            let made =
-                own_fs(OwnFs::Proc, attributes).and_then(|m| crate::sys::process::dup_to(m.as_fd(), place.as_fd()));
-            exit_now(made.map_or_else(|e| e.raw_os_error(), |()| 0))
-        }
-        Side::Parent { pidfd, .. } => {
-            let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).during(Part::Helper)?;
-            match status.and_then(|s| s.exit_status()) {
-                Some(0) => Ok(place),
-                Some(errno) => Err((Part::Configure, Errno::from_raw_os_error(errno))),
-                None => Err((Part::Helper, Errno::INTR)),
-            }
-        }
-    }
+    let mut made = Err(Errno::INTR);
+    run_beside(&mut || {
+        made = own_fs(OwnFs::Proc, attributes).and_then(|m| crate::sys::process::dup_to(m.as_fd(), place.as_fd()));
+    })
+    .during(Part::Helper)?;
+    made.map(|()| place).during(Part::Configure)
 }
 
 fn write_file(
@@ -211,6 +206,9 @@ fn write_file(
     let dir = open_inside(root, dir, OFlags::PATH | OFlags::DIRECTORY).during(Part::Open)?;
     let mode = Mode::from_raw_mode(0o644);
     let base = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    if holds(dir.as_fd(), name, bytes) {
+        return Ok(());
+    }
     if replace {
         let file = rustix::fs::openat(&dir, temporary, base | OFlags::EXCL, mode).during(Part::Create)?;
         let written = write_all(file.as_fd(), bytes).and_then(|()| rustix::fs::fchmod(&file, mode));
@@ -226,6 +224,42 @@ fn write_file(
     }
     rustix::fs::ftruncate(&file, 0).during(Part::Write)?;
     write_all(file.as_fd(), bytes).during(Part::Write)
+}
+
+/// Whether it is there already as it would be written: then the image's disk is left alone, start after start.
+fn holds(dir: BorrowedFd<'_>, name: &CStr, bytes: &[u8]) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    // Nothing that acts when it is opened: a file for sure is only what the path's own descriptor says is one.
+    let Ok(place) = rustix::fs::openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+    else {
+        return false;
+    };
+    let as_written = rustix::fs::fstat(&place).is_ok_and(|stat| {
+        FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+            && stat.st_mode & 0o7777 == 0o644
+            && stat.st_size as usize == bytes.len()
+    });
+    if !as_written {
+        return false;
+    }
+    let Ok(file) = rustix::fs::openat(dir, name, flags, Mode::empty()) else { return false };
+    let (mut rest, mut buffer) = (bytes, [0u8; 1024]);
+    loop {
+        match rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut buffer)) {
+            Ok(0) => return rest.is_empty(),
+            Ok(n) => match rest.strip_prefix(&buffer[..n]) {
+                Some(after) => rest = after,
+                None => return false,
+            },
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Whether the link is there already.
+fn links_to(dir: BorrowedFd<'_>, name: &CStr, text: &CStr) -> bool {
+    let mut buffer = [MaybeUninit::uninit(); 1024];
+    rustix::fs::readlinkat_raw(dir, name, &mut buffer).is_ok_and(|(found, _)| *found == *text.to_bytes())
 }
 
 fn rename_over(dir: &OwnedFd, temporary: &CStr, name: &CStr) -> Result<(), Fault> {
