@@ -40,12 +40,14 @@ pub enum Op {
     RemoveCgroup,
     /// text: name of a network link of the host.
     DeleteLink,
+    /// Move into the control group that it is in. Not kept.
+    StayInGroup,
 }
 
 impl Op {
     /// The operation with this number.
     pub fn from_number(number: u32) -> Option<Op> {
-        const ALL: [Op; 12] = [
+        const ALL: [Op; 13] = [
             Op::Done,
             Op::Released,
             Op::KillProcess,
@@ -58,6 +60,7 @@ impl Op {
             Op::RemoveTree,
             Op::RemoveCgroup,
             Op::DeleteLink,
+            Op::StayInGroup,
         ];
         ALL.get((number as usize).wrapping_sub(1)).copied()
     }
