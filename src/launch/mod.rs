@@ -90,9 +90,13 @@ pub fn failure_status(invocation: Invocation, d: &Diagnostic) -> u8 {
 }
 
 fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
+    let keeper = Keeper::start()?;
+    if matches!(plan.unit, Unit::Scope { .. }) {
+        keeper.ease_moves();
+    }
+    undo.replace_keeper(keeper)?;
     let signals = Signals::block()?;
     let stdio = plan_stdio(plan.console, &StdioFacts::of_this_process()).map_err(|mut d| d.remove(0))?;
-    undo.replace_keeper(Keeper::start()?)?;
     let (runtime, stale) = RuntimeDir::claim(Path::new(BASE), plan.machine.as_str(), undo)?;
     for failure in stale.iter().flat_map(|s| &s.failures) {
         log.failure(failure);

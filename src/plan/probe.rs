@@ -32,7 +32,7 @@ pub fn probe(s: &Settings) -> Result<Facts> {
         settings_file: settings_file(s, &tree),
         host: host(),
         host_name: std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|h| h.trim().to_string()),
-        hard_limits: std::array::from_fn(hard_limit),
+        hard_limits: hard_limits(),
         random: random(),
         tree,
     })
@@ -71,9 +71,14 @@ fn listen_fds() -> u32 {
     }
 }
 
-fn hard_limit(n: usize) -> u64 {
-    let text = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    limits_row(&text, n).map_or(u64::MAX, |(_, hard)| hard)
+/// Our own hard limits, in the kernel's numbering (asm-generic/resource.h).
+fn hard_limits() -> [u64; 16] {
+    use rustix::process::Resource::*;
+    let numbered = [
+        Cpu, Fsize, Data, Stack, Core, Rss, Nproc, Nofile, Memlock, As, Locks, Sigpending, Msgqueue, Nice, Rtprio,
+        Rttime,
+    ];
+    numbered.map(|resource| rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX))
 }
 
 /// Row `n` of /proc/PID/limits in the kernel's numbering, soft and hard.

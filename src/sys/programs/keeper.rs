@@ -8,6 +8,8 @@
 
 #[path = "calls.rs"]
 mod calls;
+#[path = "group.rs"]
+mod group;
 #[path = "list.rs"]
 mod list;
 #[path = "remove.rs"]
@@ -91,6 +93,11 @@ fn take_in(list: &mut List, message: &[u8], fd: Option<i32>) -> Option<Ending> {
     let unwanted = match wire::parse(message) {
         Some((Op::Done, ..)) => return Some(Ending::Done),
         Some((Op::Released, id, _)) => list.remove(id).flatten(),
+        Some((Op::StayInGroup, ..)) => {
+            // A start is only slower without it.
+            let _moved = group::stay();
+            fd
+        }
         Some((op, id, text)) if list.push(id, op, fd, text) => None,
         _ => fd,
     };
@@ -103,7 +110,7 @@ fn take_in(list: &mut List, message: &[u8], fd: Option<i32>) -> Option<Ending> {
 fn undo(op: Op, fd: i32, text: &[u8]) -> calls::Result<()> {
     let path = CStr::from_bytes_until_nul(text).map_err(|_| calls::ENOENT)?;
     match op {
-        Op::Done | Op::Released | Op::Hold => {}
+        Op::Done | Op::Released | Op::Hold | Op::StayInGroup => {}
         Op::KillProcess => {
             calls::pidfd_kill(fd)?;
             calls::poll(&mut [Poll { fd, wanted: POLLIN, got: 0 }], Some(Time::milliseconds(PATIENCE_MS)))?;
