@@ -266,6 +266,10 @@ impl Plan {
 
 /// Convenience for callers that only have settings: probes and builds.
 pub fn make(settings: &Settings) -> Built {
-    let facts = probe(settings).map_err(|d| vec![d])?;
-    build(settings, &facts)
+    match probe(settings) {
+        Ok(facts) => build(settings, &facts),
+        // Who may not look into the tree's directory gets to know that first.
+        Err(d) if !rustix::process::geteuid().is_root() => Err(vec![build::need_root(), d]),
+        Err(d) => Err(vec![d]),
+    }
 }

@@ -16,7 +16,7 @@ const RSD: A = A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_NODEV).union(A::MOUNT_AT
 const RO_RSD: A = RSD.union(A::MOUNT_ATTR_RDONLY);
 const SND: A = A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_NODEV).union(A::MOUNT_ATTR_STRICTATIME);
 
-const UNMASKABLE: &str = "the kernel of this machine does not have every one of these files";
+const NO_CGROUPS: &str = "programs run without seeing control groups";
 const CONVENIENCE: &str = "the container works without it";
 
 fn step(target: impl Into<PathBuf>, source: Source, attributes: A, missing: Missing) -> Step {
@@ -151,7 +151,7 @@ fn own(private_network: bool) -> Vec<Step> {
     if private_network {
         steps.push(step("/sys", Source::SysfsParts, RO_RSD, Missing::Create));
     }
-    steps.push(optional(step("/sys/fs/cgroup", Source::Cgroup2, RSD, Missing::Skip), UNMASKABLE));
+    steps.push(optional(step("/sys/fs/cgroup", Source::Cgroup2, RSD, Missing::Skip), NO_CGROUPS));
     steps.into_iter().map(late).collect()
 }
 
