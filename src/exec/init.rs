@@ -4,8 +4,8 @@
 //! Everything here is child-safe.
 
 use super::child::{Reporter, wait_byte};
+use super::ops::ChildEnds;
 use super::report::{InitStep, Kind, Part, Stage};
-use super::stager::ChildEnds;
 use crate::seccomp::Filter;
 use crate::sys::clone::{Side, clone_as, flags};
 use crate::sys::exec::{StringArray, exec_fd, execve};

@@ -174,3 +174,19 @@ pub struct Stager {
     /// Keeps the descriptors of the instructions open until the children have them.
     pub keep: Vec<OwnedFd>,
 }
+
+/// The children's ends of the channels.
+pub struct ChildEnds {
+    /// Records to the supervisor.
+    pub report: OwnedFd,
+    /// The supervisor tells the stager to clone init, with init's cgroup.
+    pub order: OwnedFd,
+    /// The supervisor releases init.
+    pub release: OwnedFd,
+    /// Init tells the stager that its namespaces are complete: read end, write end.
+    pub ready: (OwnedFd, OwnedFd),
+    /// Every descriptor that the stager needs, sorted.
+    pub stager_keeps: Vec<RawFd>,
+    /// Every descriptor that init needs, sorted.
+    pub init_keeps: Vec<RawFd>,
+}

@@ -7,7 +7,7 @@
 use super::child::{During, Fault, Reporter, Skips, wait_byte};
 use super::init::{self, Init};
 use super::mounting;
-use super::ops::{Op, OpKind, Stager};
+use super::ops::{ChildEnds, Op, OpKind, Stager};
 use super::places::Places;
 use super::report::{Kind, Part, Stage};
 use crate::sys::clone::{Side, clone, flags};
@@ -18,22 +18,6 @@ use rustix::io::Errno;
 use rustix::mount::MountPropagationFlags;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use std::mem::MaybeUninit;
-
-/// The children's ends of the channels.
-pub struct ChildEnds {
-    /// Records to the supervisor.
-    pub report: OwnedFd,
-    /// The supervisor tells the stager to clone init, with init's cgroup.
-    pub order: OwnedFd,
-    /// The supervisor releases init.
-    pub release: OwnedFd,
-    /// Init tells the stager that its namespaces are complete: read end, write end.
-    pub ready: (OwnedFd, OwnedFd),
-    /// Every descriptor that the stager needs, sorted.
-    pub stager_keeps: Vec<RawFd>,
-    /// Every descriptor that init needs, sorted.
-    pub init_keeps: Vec<RawFd>,
-}
 
 /// Runs the stager in a process that `clone` has just made in a new mount namespace.
 pub fn run(program: &Stager, init: &Init, ends: &ChildEnds) -> ! {

@@ -15,7 +15,7 @@ use crate::plan::Unit;
 use crate::prepare::{self, Context, DevicePolicy, Prepared};
 use crate::supervise::notify::{Ending, ManagerNotify, NotifyServer, ReadyWhen};
 use crate::supervise::{self, Console, Event, Leader, Outcome, Running, SignalNumber, StopPolicy, Viewer, pty::Pty};
-use crate::sys::terminal_attributes::TerminalAttributes;
+use crate::sys::termios::TermState;
 use crate::undo::{Control, PathRelease, ProcessId, Record, Release, Ticket, Undo};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::Pid;
@@ -144,10 +144,8 @@ impl Boot {
         }
         let mut terminals = Vec::new();
         for state in console.saved_states() {
-            let release = Release::RestoreTerminal {
-                terminal: hold(state.fd)?,
-                attributes: TerminalAttributes::from_bytes(state.saved),
-            };
+            let release =
+                Release::RestoreTerminal { terminal: hold(state.fd)?, attributes: TermState::from_bytes(state.saved) };
             terminals.push(undo.push(release, "the settings of the terminal")?);
         }
         warn(session, self.manager.borrow().started(leader));

@@ -64,13 +64,14 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
         Action::MountTree { read_only, .. } => {
             let mut attributes = inputs.tree_attributes();
             attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, *read_only);
-            let tree = inputs.open_tree(attributes)?;
+            let tree = inputs.open_tree(Reach::Tree, attributes)?;
             let kind = OpKind::AttachRoot { mount: tree.as_raw_fd(), at: c_path(Path::new(STAGING))? };
             out.keep.push(tree);
             push(out, false, n, optional, kind);
         }
         Action::MountOverlay { .. } => {
-            let lower = inputs.open_tree(MountAttrFlags::empty())?;
+            // An overlay shows one file system only: what is mounted below is not part of the copy.
+            let lower = inputs.open_tree(Reach::Mount, MountAttrFlags::empty())?;
             let owner = inputs.owner();
             let flags = MountAttrFlags::empty();
             let scratch = fs::tmpfs("mode=0755,size=25%", flags, "the throw-away layer", owner, |at| {

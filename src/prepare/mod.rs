@@ -176,8 +176,8 @@ impl Inputs<'_> {
     }
 
     /// A clone of the tree with its flags and its map.
-    fn open_tree(&self, attributes: MountAttrFlags) -> Result<OwnedFd> {
-        self.context.tree.mount(attributes, self.map.as_ref())
+    fn open_tree(&self, reach: Reach, attributes: MountAttrFlags) -> Result<OwnedFd> {
+        self.context.tree.mount(reach, attributes, self.map.as_ref())
     }
 
     /// A tree may hold device nodes; where no policy says which may be used, none of them is.
