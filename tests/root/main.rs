@@ -5,8 +5,11 @@
 mod common;
 mod faults;
 
+mod attack;
+
 mod binds;
 mod exits;
+mod inside;
 mod mounting;
 mod namespaces;
 mod planning;
@@ -116,6 +119,25 @@ fn main() -> ExitCode {
             faults::every_call_fails_closed_without_user_namespace[300],
             faults::every_call_fails_closed_with_user_namespace[300],
             faults::every_call_fails_closed_with_stub_and_user[300],
+            inside::only_the_first_three_descriptors,
+            inside::pid_1_shows_nothing_of_the_caller,
+            inside::self_exe_is_not_spawn,
+            inside::mounts_cannot_be_undone,
+            inside::new_namespaces_reveal_nothing,
+            inside::no_way_out_of_the_root,
+            inside::kernel_settings_refuse,
+            inside::system_calls_that_reach_the_host_are_refused,
+            inside::keyrings_of_the_host_are_out_of_reach,
+            inside::devices_of_the_host_are_refused,
+            inside::processes_of_the_host_are_out_of_reach,
+            inside::abstract_sockets_of_the_host_are_out_of_reach,
+            inside::directories_and_terminals_are_not_handed_in,
+            inside::input_pushed_into_the_console_stays_inside,
+            inside::a_notify_flood_is_bounded,
+            inside::a_console_flood_is_bounded,
+            inside::deep_control_groups_are_removed,
+            inside::runtime_files_are_private,
+            inside::the_probe_sees_what_is_there,
         ],
     )
 }
