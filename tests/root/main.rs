@@ -6,6 +6,8 @@ mod common;
 mod faults;
 
 mod attack;
+mod canary;
+mod images;
 
 mod binds;
 mod exits;
@@ -17,6 +19,7 @@ mod powers;
 mod streams;
 mod support;
 mod surroundings;
+mod swaps;
 
 use common::runner::{self, cases};
 use common::{Case, HostState, Outcome, Pty, skip};
@@ -138,6 +141,17 @@ fn main() -> ExitCode {
             inside::deep_control_groups_are_removed,
             inside::runtime_files_are_private,
             inside::the_probe_sees_what_is_there,
+            images::absolute_links_to_a_folder[180],
+            images::relative_links_to_a_file[180],
+            images::magic_links[180],
+            images::circles[180],
+            images::links_to_the_root[180],
+            images::fifos[180],
+            images::devices[180],
+            images::sockets[180],
+            images::directories_for_files[180],
+            images::huge_files[180],
+            swaps::swapped_paths_never_lead_to_the_host[300],
         ],
     )
 }
