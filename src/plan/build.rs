@@ -116,12 +116,15 @@ fn refusals(s: &Settings, f: &Facts) -> Vec<Diagnostic> {
         );
     }
     if !f.root {
-        wrong.push(
-            Diagnostic::new(Code::NeedRoot, "only root can start a container so far")
-                .help("run the command with sudo(8)"),
-        );
+        wrong.push(need_root());
     }
+    wrong.extend(s.properties.iter().filter_map(|p| TypedProperty::parse(p).err()));
     wrong
+}
+
+/// The refusal of callers who are not root.
+pub(super) fn need_root() -> Diagnostic {
+    Diagnostic::new(Code::NeedRoot, "only root can start a container so far").help("run the command with sudo(8)")
 }
 
 fn machine_name(s: &Settings, f: &Facts) -> Result<MachineName, Diagnostic> {
@@ -222,7 +225,11 @@ fn network(s: &Settings) -> Network {
 }
 
 fn unit(s: &Settings, f: &Facts, machine: &MachineName, told: &mut Told) -> Unit {
+    let no_properties = |told: &mut Told| {
+        told.notices.extend(s.properties.first().map(|p| format!("{} has no effect: there is no scope", p.origin)));
+    };
     if yes(&s.keep_unit) {
+        no_properties(told);
         return Unit::Keep;
     }
     let devices: Vec<_> = s.mounts.iter().filter_map(|m| device_of(&m.value)).collect();
@@ -232,6 +239,7 @@ fn unit(s: &Settings, f: &Facts, machine: &MachineName, told: &mut Told) -> Unit
         ScopeMode::Auto if !f.systemd || !f.bus => {
             told.notices
                 .push("there is no systemd to ask: the container runs without a scope and is not registered".into());
+            no_properties(told);
             Unit::Own { devices }
         }
         _ => Unit::Scope {
