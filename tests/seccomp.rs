@@ -2,7 +2,7 @@
 //! Filters in the real kernel: a probe makes calls with and without one, native, x32 and by int 0x80.
 
 use spawn::model::DEFAULT_BOUNDING;
-use spawn::seccomp::{FilterRequest, Log, Machine, Posture, SocketCall, Sync, compile};
+use spawn::seccomp::{FilterRequest, Keyrings, Log, Machine, Posture, SocketCall, Sync, compile};
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ fn request(posture: Posture, machine: Machine) -> FilterRequest<'static> {
         socketcall: SocketCall::Guarded,
         sync: if posture == Posture::SystemdNspawn { Sync::Suppressed } else { Sync::Honoured },
         log: Log::Nothing,
+        keyrings: Keyrings::Own,
     }
 }
 

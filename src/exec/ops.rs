@@ -72,6 +72,8 @@ pub enum OpKind {
         at: CString,
         /// `lower`, `upper`, `work`, `root` below `at`.
         parts: [CString; 4],
+        /// Of the new root.
+        attributes: MountAttrFlags,
     },
     /// pivot_root(2) and dropping the old root.
     Pivot,

@@ -156,6 +156,15 @@ mod tests {
             assert_eq!(Record::decode(&r.encode()), Some(r));
         }
         assert_eq!(Record::decode(&[9; Record::SIZE]), None);
+        let exec = Record {
+            kind: Kind::Failed,
+            stage: Stage::Init,
+            part: Part::Whole,
+            step: InitStep::Exec as u16,
+            errno: 13,
+            value: 1,
+        };
+        assert_eq!(crate::sys::programs::wire::exec_failed(13, 1), exec.encode());
     }
 
     #[test]

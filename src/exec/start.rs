@@ -78,6 +78,7 @@ pub fn start(program: &Stager, init: &Init, passed: &[RawFd]) -> Result<Cloned> 
     let mut init_keeps: Vec<RawFd> = vec![report.as_raw_fd(), release.as_raw_fd(), ready.1.as_raw_fd()];
     init_keeps.extend(passed);
     init_keeps.extend(init.stub.as_ref().map(|s| s.program.as_raw_fd()));
+    init_keeps.extend(init.handover.as_ref().map(|h| h.program.as_raw_fd()));
     let mut stager_keeps = init_keeps.clone();
     stager_keeps.extend([order.as_raw_fd(), ready.0.as_raw_fd()]);
     stager_keeps.extend(program.keep.iter().map(AsRawFd::as_raw_fd));

@@ -94,7 +94,7 @@ fn init(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
     };
     match step {
         InitStep::Exec if record.part == Part::Helper => {
-            Diagnostic::new(Code::ChildStep, "cannot execute the stub init").errno(errno)
+            Diagnostic::new(Code::ChildStep, "cannot execute the program that runs the payload").errno(errno)
         }
         InitStep::Exec => program(plan, errno),
         InitStep::Rlimit => {

@@ -12,7 +12,7 @@ use crate::log::{Level, console_sink::ConsoleSink};
 use crate::model::{ConsoleMode, Register};
 use crate::net::{self, VethPair};
 use crate::plan::Unit;
-use crate::prepare::{self, Context, Prepared};
+use crate::prepare::{self, Context, DevicePolicy, Prepared};
 use crate::supervise::notify::{Ending, ManagerNotify, NotifyServer, ReadyWhen};
 use crate::supervise::{self, Console, Event, Leader, Outcome, Running, SignalNumber, StopPolicy, Viewer, pty::Pty};
 use crate::sys::termios::TermState;
@@ -61,6 +61,10 @@ impl Boot {
                 stdio: &session.stdio,
                 credentials: &session.credentials,
                 withheld,
+                devices: match early.as_ref().is_some_and(|p| p.no_device_policy) {
+                    true => DevicePolicy::Missing,
+                    false => DevicePolicy::Holds,
+                },
             },
         )?;
         let mut cloned = exec::start(&stager, &init, &passed)?;
