@@ -106,8 +106,9 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
             unmount(path.as_c_str(), UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).during(Part::Attach)
         }
         OpKind::RemoveDir(path) => rustix::fs::rmdir(path.as_c_str()).during(Part::Whole),
-        OpKind::SetAttributes(path, set) => {
-            let fd = open_inside(root, path, OFlags::PATH).during(Part::Open)?;
+        OpKind::SealDir(path, set) => {
+            let fd = open_inside(root, path, OFlags::DIRECTORY | OFlags::NOFOLLOW).during(Part::Open)?;
+            rustix::fs::fchmod(&fd, Mode::from_raw_mode(0o555)).during(Part::Attributes)?;
             attributes(fd.as_fd(), Reach::Mount, *set, MountAttrFlags::empty()).during(Part::Attributes)
         }
         OpKind::WriteFile { dir, name, temporary, bytes, replace } => {

@@ -54,7 +54,7 @@ impl Boot {
                 range: session.range.as_ref().map(|r| r.range),
                 uuid: session.uuid,
                 notify: &notify,
-                stdio: &session.stdio,
+                stdio: &plan.stdio,
                 credentials: &session.credentials,
                 shared,
                 withheld,

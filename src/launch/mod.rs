@@ -3,6 +3,7 @@
 
 mod boot;
 mod bus_source;
+mod cleanup;
 mod console;
 mod credentials;
 mod exports;
@@ -23,9 +24,10 @@ use crate::log::Logger;
 use crate::model::Id128;
 use crate::plan::{Plan, Unit};
 use crate::prepare::{self, Tree};
-use crate::supervise::{Signals, StdioFacts, StdioPlan, UnitMode, Verdict, plan_stdio, verdict};
+use crate::supervise::{Signals, UnitMode, Verdict, verdict};
 use crate::undo::{BASE, Control, Keeper, RuntimeDir, Undo};
 use boot::Boot;
+pub use cleanup::cleanup;
 use console::HeldConsole;
 use place::SharedBus;
 use range::HeldRange;
@@ -51,7 +53,6 @@ pub(crate) struct Session<'a> {
     tree: Tree,
     range: Option<HeldRange>,
     uuid: Id128,
-    stdio: StdioPlan,
     credentials: Vec<(String, Vec<u8>)>,
     signals: Signals,
     runtime: RuntimeDir,
@@ -96,7 +97,7 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
     }
     undo.replace_keeper(keeper)?;
     let signals = Signals::block()?;
-    let stdio = plan_stdio(plan.console, &StdioFacts::of_this_process()).map_err(|mut d| d.remove(0))?;
+    let asked = range::ask(plan);
     let (runtime, stale) = RuntimeDir::claim(Path::new(BASE), plan.machine.as_str(), undo)?;
     for failure in stale.iter().flat_map(|s| &s.failures) {
         log.failure(failure);
@@ -109,17 +110,16 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
     let session = Session {
         plan,
         log,
-        range: HeldRange::take(plan, &tree)?,
+        range: HeldRange::take(plan, asked)?,
         credentials: credentials::read(&plan.credentials)?,
         tree,
         uuid,
-        stdio,
         signals,
         runtime,
         bus: SharedBus::default(),
     };
     if let Some(scope) = stale.and_then(|s| s.scope) {
-        place::forget_scope(&session, &scope);
+        place::forget_scope(&session.bus, &scope).unwrap_or_else(|d| log.failure(&d));
     }
     record::plan(&session)?;
     let mut shared = exports::make(plan, session.range.as_ref().map(|r| r.range), log, undo);
