@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 const SOURCES: &str = "src/sys/programs";
-const PROGRAMS: [&str; 2] = ["keeper", "stub"];
+const PROGRAMS: [&str; 3] = ["handover", "keeper", "stub"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

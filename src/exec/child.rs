@@ -34,6 +34,11 @@ impl<'a> Reporter<'a> {
         Self { pipe, stage }
     }
 
+    /// The pipe.
+    pub fn pipe(&self) -> BorrowedFd<'a> {
+        self.pipe
+    }
+
     /// Sends a record. A supervisor that is gone cannot be told anything, and ends us by other means.
     pub fn send(&self, kind: Kind, part: Part, step: u16, errno: i32, value: i32) {
         let record = Record { kind, stage: self.stage, part, step, errno, value };

@@ -4,8 +4,8 @@
 //! Everything here is child-safe.
 
 use super::child::{Reporter, wait_byte};
+use super::ops::ChildEnds;
 use super::report::{InitStep, Kind, Part, Stage};
-use super::stager::ChildEnds;
 use crate::seccomp::Filter;
 use crate::sys::clone::{Side, clone_as, flags};
 use crate::sys::exec::{StringArray, exec_fd, execve};
@@ -24,6 +24,16 @@ pub struct Stub {
     pub argv: StringArray,
     /// Its variables.
     pub env: StringArray,
+}
+
+/// The program that executes the payload, with paths and words of the payload among its own.
+pub struct Handover {
+    /// The sealed program.
+    pub program: OwnedFd,
+    /// Its words and the payload's.
+    pub argv: StringArray,
+    /// The number that it expects the report pipe at.
+    pub report: RawFd,
 }
 
 /// Where one of the descriptors 0 to 2 of the payload comes from.
@@ -71,6 +81,8 @@ pub struct Init {
     pub first_closed: u32,
     /// Below a stub.
     pub stub: Option<Stub>,
+    /// Executes the program in our place, so that nothing in the image can lead to our own binary.
+    pub handover: Option<Handover>,
     /// Paths to try, each with the index of its words.
     pub candidates: Vec<(CString, usize)>,
     /// Words of the program.
@@ -202,6 +214,11 @@ fn capability(r: &Reporter<'_>, result: Result<(), caps::Failed>) {
 
 fn execute(init: &Init, r: &Reporter<'_>) -> ! {
     r.must(InitStep::Descriptors, process::close_from(init.first_closed, process::Mark::CloseOnExec));
+    if let Some(handover) = &init.handover {
+        r.must(InitStep::Descriptors, process::dup_over_exec(r.pipe(), handover.report));
+        let errno = exec_fd(handover.program.as_fd(), &handover.argv, &init.env);
+        r.fail(InitStep::Exec as u16, (Part::Helper, errno), 0)
+    }
     let mut worst = (Errno::NOENT, 0);
     for (i, (path, words)) in init.candidates.iter().enumerate() {
         let errno = execve(path, &init.argvs[*words], &init.env);
@@ -218,11 +235,16 @@ fn execute(init: &Init, r: &Reporter<'_>) -> ! {
 fn below_stub(init: &Init, stub: &Stub, r: &Reporter<'_>) -> ! {
     // The stub takes signals from its queue, so that none is lost before it runs.
     r.must(InitStep::Signals, process::block_signals());
+    // Until PID 1 is the stub, its memory and binary are ours: the program must not run before.
+    let (replaced, held) = r.must(InitStep::Fork, rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC));
     // The program is PID 2 whatever helpers lived here before.
     match clone_as(0, None, Some(2)) {
         Ok(Side::Child) => {
+            drop(held);
             session(init, r);
             identity(init, r);
+            // End-of-file: PID 1's end was closed by its exec, or by its end, which ends us too.
+            r.must(InitStep::Wait, wait_byte(replaced.as_fd()));
             execute(init, r)
         }
         Ok(Side::Parent { .. }) => {

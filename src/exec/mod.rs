@@ -8,12 +8,13 @@ mod child;
 mod init;
 mod mounting;
 mod ops;
+mod places;
 mod report;
 mod resolve;
 mod stager;
 mod start;
 mod words;
 
-pub use init::{Init, Stdio, Stub};
+pub use init::{Handover, Init, Stdio, Stub};
 pub use ops::{Create, Op, OpKind, OwnFs, Stager};
 pub use start::{Channels, Cloned, Entered, Mapped, Mapping, Released, start};

@@ -3,6 +3,7 @@
 
 use super::child::{During, Fault};
 use super::ops::{Create, OpKind, OwnFs};
+use super::places::Places;
 use super::report::Part;
 use super::resolve::{kind_of, open_inside, target};
 use crate::sys::clone::{Side, clone, flags};
@@ -37,7 +38,13 @@ pub fn attach_root(mount: RawFd, at: &CStr) -> Result<(), Fault> {
 }
 
 /// Makes an overlay of the tree and a writable layer in memory the new root and enters it.
-pub fn attach_overlay(lower: RawFd, scratch: RawFd, at: &CStr, parts: &[CString; 4]) -> Result<(), Fault> {
+pub fn attach_overlay(
+    lower: RawFd,
+    scratch: RawFd,
+    at: &CStr,
+    parts: &[CString; 4],
+    attributes: MountAttrFlags,
+) -> Result<(), Fault> {
     let empty_from = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
     let [lower_at, upper, work, root] = parts;
     move_mount(borrow(&scratch), c"", rustix::fs::CWD, at, empty_from).during(Part::Attach)?;
@@ -47,7 +54,7 @@ pub fn attach_overlay(lower: RawFd, scratch: RawFd, at: &CStr, parts: &[CString;
         fsconfig_set_string(&fs, key, value.as_c_str()).during(Part::Configure)?;
     }
     fsconfig_create(&fs).during(Part::Configure)?;
-    let mount = fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).during(Part::Configure)?;
+    let mount = fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).during(Part::Configure)?;
     move_mount(&mount, c"", rustix::fs::CWD, root.as_c_str(), empty_from).during(Part::Attach)?;
     rustix::process::fchdir(&mount).during(Part::Open)
 }
@@ -61,14 +68,23 @@ pub fn pivot() -> Result<OwnedFd, Fault> {
 }
 
 /// Every instruction that works inside the new root.
-pub fn below(root: BorrowedFd<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>>) -> Result<(), Fault> {
+pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>>) -> Result<(), Fault> {
+    if let OpKind::Own { fs: OwnFs::Proc, attributes, target: path, create } = kind {
+        let mount = proc_by_helper(*attributes, init)?;
+        if let Some(at) = target(places.root.as_fd(), path, *create)? {
+            attach_fitting(places.root.as_fd(), mount.as_fd(), at.as_fd())?;
+            places.proc = Some(mount);
+        }
+        return Ok(());
+    }
+    let root = places.root.as_fd();
     match kind {
         OpKind::Attach { mount, target: path, create } => {
-            let Some(at) = target(root, path, *create)? else { return Ok(()) };
-            attach_fitting(borrow(mount), at.as_fd())
+            let Some(at) = places.target(path, *create)? else { return Ok(()) };
+            attach_fitting(root, borrow(mount), at.as_fd())
         }
         OpKind::CloneInside { source, recursive, set, clear, target: path, create } => {
-            let Some(mount) = clone_inside(root, source, *recursive, *create)? else { return Ok(()) };
+            let Some(mount) = clone_inside(places.of(source), *recursive, *create)? else { return Ok(()) };
             let reach = if *recursive { Reach::Tree } else { Reach::Mount };
             attributes(mount.as_fd(), reach, *set, *clear).during(Part::Attributes)?;
             let create = match (create, kind_of(mount.as_fd()).during(Part::Source)?) {
@@ -76,17 +92,14 @@ pub fn below(root: BorrowedFd<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>>) 
                 (Create::Dir, _) => Create::File,
                 (other, _) => *other,
             };
-            let Some(at) = target(root, path, create)? else { return Ok(()) };
-            attach_fitting(mount.as_fd(), at.as_fd())
+            let Some(at) = places.target(path, create)? else { return Ok(()) };
+            attach_fitting(root, mount.as_fd(), at.as_fd())
         }
-        OpKind::Cover { target: path, create } => cover(root, path, *create),
+        OpKind::Cover { target: path, create } => cover(places, path, *create),
         OpKind::Own { fs, attributes, target: path, create } => {
-            let mount = match fs {
-                OwnFs::Proc => proc_by_helper(*attributes, init)?,
-                _ => own_fs(*fs, *attributes).during(Part::Configure)?,
-            };
-            let Some(at) = target(root, path, *create)? else { return Ok(()) };
-            attach_fitting(mount.as_fd(), at.as_fd())
+            let mount = own_fs(*fs, *attributes).during(Part::Configure)?;
+            let Some(at) = places.target(path, *create)? else { return Ok(()) };
+            attach_fitting(root, mount.as_fd(), at.as_fd())
         }
         OpKind::Unmount(path) => {
             unmount(path.as_c_str(), UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).during(Part::Attach)
@@ -97,11 +110,11 @@ pub fn below(root: BorrowedFd<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>>) 
             attributes(fd.as_fd(), Reach::Mount, *set, MountAttrFlags::empty()).during(Part::Attributes)
         }
         OpKind::WriteFile { dir, name, temporary, bytes, replace } => {
-            write_file(root, dir, name, temporary, bytes, *replace)
+            write_file(places, dir, name, temporary, bytes, *replace)
         }
         OpKind::Link { dir, name, temporary, text, must_exist, otherwise } => {
             if open_inside(root, must_exist, OFlags::PATH).is_err() {
-                return write_file(root, dir, name, temporary, otherwise, true);
+                return write_file(places, dir, name, temporary, otherwise, true);
             }
             let dir = open_inside(root, dir, OFlags::PATH | OFlags::DIRECTORY).during(Part::Open)?;
             rustix::fs::symlinkat(text.as_c_str(), &dir, temporary.as_c_str()).during(Part::Create)?;
@@ -112,8 +125,13 @@ pub fn below(root: BorrowedFd<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>>) 
     }
 }
 
-/// A directory on a directory, anything else on a regular file: never on a FIFO or device of the image.
-fn attach_fitting(mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> Result<(), Fault> {
+/// A directory on a directory, anything else on what is no directory, and nothing on the root itself: a link in the
+/// image may lead there, and what is below would then no longer be reached.
+fn attach_fitting(root: BorrowedFd<'_>, mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> Result<(), Fault> {
+    let (target, top) = (rustix::fs::fstat(at).during(Part::Open)?, rustix::fs::fstat(root).during(Part::Open)?);
+    if (target.st_dev, target.st_ino) == (top.st_dev, top.st_ino) {
+        return Err((Part::Type, Errno::BUSY));
+    }
     let what = kind_of(mount).during(Part::Source)?;
     let on = kind_of(at).during(Part::Open)?;
     let fits = match what {
@@ -128,12 +146,11 @@ fn attach_fitting(mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> Result<(), Fault
 }
 
 fn clone_inside(
-    root: BorrowedFd<'_>,
-    source: &CStr,
+    (base, source): (BorrowedFd<'_>, &CStr),
     recursive: bool,
     create: Create,
 ) -> Result<Option<OwnedFd>, Fault> {
-    let from = match open_inside(root, source, OFlags::PATH) {
+    let from = match open_inside(base, source, OFlags::PATH) {
         Err(Errno::NOENT) if create == Create::Skip => return Ok(None),
         r => r.during(Part::Source)?,
     };
@@ -145,8 +162,8 @@ fn clone_inside(
 }
 
 /// Covers what is there with the node of mode 000 of the same type.
-fn cover(root: BorrowedFd<'_>, path: &CStr, create: Create) -> Result<(), Fault> {
-    let Some(at) = target(root, path, create)? else { return Ok(()) };
+fn cover(places: &Places<'_>, path: &CStr, create: Create) -> Result<(), Fault> {
+    let Some(at) = places.target(path, create)? else { return Ok(()) };
     let node = match kind_of(at.as_fd()).during(Part::Open)? {
         FileType::Directory => c"/run/host/inaccessible/dir",
         FileType::Fifo => c"/run/host/inaccessible/fifo",
@@ -155,7 +172,7 @@ fn cover(root: BorrowedFd<'_>, path: &CStr, create: Create) -> Result<(), Fault>
         FileType::BlockDevice => c"/run/host/inaccessible/blk",
         _ => c"/run/host/inaccessible/reg",
     };
-    let Some(mount) = clone_inside(root, node, false, Create::Never)? else { return Ok(()) };
+    let Some(mount) = clone_inside(places.of(node), false, Create::Never)? else { return Ok(()) };
     let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY
         | MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
@@ -201,18 +218,18 @@ fn proc_by_helper(attributes: MountAttrFlags, init: Option<BorrowedFd<'_>>) -> R
 }
 
 fn write_file(
-    root: BorrowedFd<'_>,
+    places: &Places<'_>,
     dir: &CStr,
     name: &CStr,
     temporary: &CStr,
     bytes: &[u8],
     replace: bool,
 ) -> Result<(), Fault> {
-    let dir = open_inside(root, dir, OFlags::PATH | OFlags::DIRECTORY).during(Part::Open)?;
+    let dir = open_inside(places.root.as_fd(), dir, OFlags::PATH | OFlags::DIRECTORY).during(Part::Open)?;
     let mode = Mode::from_raw_mode(0o644);
-    let base = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let new = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
     if replace {
-        let file = rustix::fs::openat(&dir, temporary, base | OFlags::EXCL, mode).during(Part::Create)?;
+        let file = rustix::fs::openat(&dir, temporary, new, mode).during(Part::Create)?;
         let written = write_all(file.as_fd(), bytes).and_then(|()| rustix::fs::fchmod(&file, mode));
         if let Err(e) = written {
             let _half = rustix::fs::unlinkat(&dir, temporary, rustix::fs::AtFlags::empty());
@@ -220,11 +237,16 @@ fn write_file(
         }
         return rename_over(&dir, temporary, name);
     }
-    let file = rustix::fs::openat(&dir, name, base, mode).during(Part::Open)?;
-    if kind_of(file.as_fd()).during(Part::Open)? != FileType::RegularFile {
-        return Err((Part::Type, Errno::INVAL));
-    }
-    rustix::fs::ftruncate(&file, 0).during(Part::Write)?;
+    let file = match rustix::fs::openat(&dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+        Err(Errno::NOENT) => rustix::fs::openat(&dir, name, new, mode).during(Part::Create)?,
+        // Opening a device may do something already, so what it is must be known before.
+        Ok(found) => match kind_of(found.as_fd()).during(Part::Open)? {
+            FileType::RegularFile => places.reopen(&found).during(Part::Open)?,
+            FileType::Symlink => return Err((Part::Open, Errno::LOOP)),
+            _ => return Err((Part::Type, Errno::INVAL)),
+        },
+        Err(e) => return Err((Part::Open, e)),
+    };
     write_all(file.as_fd(), bytes).during(Part::Write)
 }
 

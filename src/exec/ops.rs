@@ -72,6 +72,8 @@ pub enum OpKind {
         at: CString,
         /// `lower`, `upper`, `work`, `root` below `at`.
         parts: [CString; 4],
+        /// Of the new root.
+        attributes: MountAttrFlags,
     },
     /// pivot_root(2) and dropping the old root.
     Pivot,
@@ -171,4 +173,20 @@ pub struct Stager {
     pub oom_score_adjust: Option<CString>,
     /// Keeps the descriptors of the instructions open until the children have them.
     pub keep: Vec<OwnedFd>,
+}
+
+/// The children's ends of the channels.
+pub struct ChildEnds {
+    /// Records to the supervisor.
+    pub report: OwnedFd,
+    /// The supervisor tells the stager to clone init, with init's cgroup.
+    pub order: OwnedFd,
+    /// The supervisor releases init.
+    pub release: OwnedFd,
+    /// Init tells the stager that its namespaces are complete: read end, write end.
+    pub ready: (OwnedFd, OwnedFd),
+    /// Every descriptor that the stager needs, sorted.
+    pub stager_keeps: Vec<RawFd>,
+    /// Every descriptor that init needs, sorted.
+    pub init_keeps: Vec<RawFd>,
 }

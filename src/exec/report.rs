@@ -25,62 +25,68 @@ pub enum Kind {
     Mounted = 4,
 }
 
-/// Which part of a step failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Part {
-    /// Nothing more to say than the step.
-    Whole = 0,
-    /// The target could not be opened inside the root.
-    Open = 1,
-    /// The target could not be made.
-    Create = 2,
-    /// The target is of the wrong type.
-    Type = 3,
-    /// The mount could not be cloned.
-    Clone = 4,
-    /// The mount's attributes could not be set.
-    Attributes = 5,
-    /// The mount could not be attached.
-    Attach = 6,
-    /// The file system could not be configured.
-    Configure = 7,
-    /// A file could not be written.
-    Write = 8,
-    /// The source inside the container could not be opened.
-    Source = 9,
-    /// A helper process could not be made or failed.
-    Helper = 10,
+macro_rules! numbered {
+    ($(#[$doc:meta])* $name:ident: $int:ty { $($variant:ident = $number:literal, $words:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr($int)]
+        pub enum $name { $(#[doc = $words] $variant = $number,)* }
+        impl $name {
+            /// Every one, in order of number.
+            pub const ALL: &[$name] = &[$($name::$variant,)*];
+            /// What it is, in words.
+            pub fn what(self) -> &'static str { match self { $($name::$variant => $words,)* } }
+            fn from_number(number: $int) -> Option<Self> {
+                Self::ALL.iter().copied().find(|x| *x as $int == number)
+            }
+        }
+    };
 }
 
-/// Steps of init, in their order; numbers of a record's `step`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u16)]
-#[allow(missing_docs, reason = "the words are in `InitStep::what`")]
-pub enum InitStep {
-    CgroupNamespace = 1,
-    Wait,
-    SetIds,
-    MountNamespace,
-    Propagation,
-    Session,
-    Keyring,
-    Hostname,
-    Affinity,
-    Personality,
-    Rlimit,
-    Console,
-    Stdio,
-    WorkingDirectory,
-    Seccomp,
-    Capabilities,
-    UserIds,
-    DeathSignal,
-    NoNewPrivileges,
-    Signals,
-    Descriptors,
-    Fork,
-    Exec,
+numbered! {
+    /// Which part of a step failed.
+    Part: u8 {
+        Whole = 0, "nothing more to say than the step";
+        Open = 1, "the target could not be opened inside the root";
+        Create = 2, "the target could not be made";
+        Type = 3, "the target is of the wrong type";
+        Clone = 4, "the mount could not be cloned";
+        Attributes = 5, "the mount's attributes could not be set";
+        Attach = 6, "the mount could not be attached";
+        Configure = 7, "the file system could not be configured";
+        Write = 8, "a file could not be written";
+        Source = 9, "the source inside the container could not be opened";
+        Helper = 10, "a helper process could not be made or failed";
+    }
+}
+
+numbered! {
+    /// Steps of init, in their order, as the object of "cannot"; numbers of a record's `step`.
+    InitStep: u16 {
+        CgroupNamespace = 1, "make the cgroup namespace";
+        Wait = 2, "go on without the supervisor";
+        SetIds = 3, "become root of the container";
+        MountNamespace = 4, "make the container's own mount namespace";
+        Propagation = 5, "share the container's mounts with its own processes";
+        Session = 6, "start a session";
+        Keyring = 7, "make a session keyring";
+        Hostname = 8, "set the host name";
+        Affinity = 9, "set the CPU affinity";
+        Personality = 10, "set the personality";
+        Rlimit = 11, "set a resource limit";
+        Console = 12, "open the console";
+        Stdio = 13, "set up standard input and output";
+        WorkingDirectory = 14, "enter the working directory";
+        Seccomp = 15, "install the system call filter";
+        Capabilities = 16, "set the capabilities";
+        UserIds = 17, "become the user";
+        DeathSignal = 18, "ask for a signal at the supervisor's death";
+        NoNewPrivileges = 19, "give up new privileges";
+        Signals = 20, "reset the signals";
+        Descriptors = 21, "close inherited descriptors";
+        Fork = 22, "start the program below the stub init";
+        Exec = 23, "execute the program";
+    }
 }
 
 /// One record, written by one write(2), which pipes keep whole (pipe(7), PIPE_BUF).
@@ -98,6 +104,13 @@ pub struct Record {
     pub errno: i32,
     /// A pid, or an index within the step.
     pub value: i32,
+}
+
+impl InitStep {
+    /// The step of a record of init.
+    pub fn of(record: &Record) -> Option<Self> {
+        Self::from_number(record.step)
+    }
 }
 
 impl Record {
@@ -120,7 +133,7 @@ impl Record {
     pub fn decode(b: &[u8; Self::SIZE]) -> Option<Self> {
         let kind = [Kind::Failed, Kind::Skipped, Kind::Cloned, Kind::Mounted].into_iter().find(|k| *k as u8 == b[0])?;
         let stage = [Stage::Stager, Stage::Init].into_iter().find(|s| *s as u8 == b[1])?;
-        let part = Part::ALL.into_iter().find(|p| *p as u8 == b[2])?;
+        let part = Part::from_number(b[2])?;
         Some(Self {
             kind,
             stage,
@@ -132,95 +145,26 @@ impl Record {
     }
 }
 
-impl Part {
-    /// Every part.
-    pub const ALL: [Part; 11] = [
-        Part::Whole,
-        Part::Open,
-        Part::Create,
-        Part::Type,
-        Part::Clone,
-        Part::Attributes,
-        Part::Attach,
-        Part::Configure,
-        Part::Write,
-        Part::Source,
-        Part::Helper,
-    ];
-}
-
-impl InitStep {
-    /// Every step, in order.
-    pub const ALL: [InitStep; 23] = {
-        use InitStep::*;
-        [
-            CgroupNamespace,
-            Wait,
-            SetIds,
-            MountNamespace,
-            Propagation,
-            Session,
-            Keyring,
-            Hostname,
-            Affinity,
-            Personality,
-            Rlimit,
-            Console,
-            Stdio,
-            WorkingDirectory,
-            Seccomp,
-            Capabilities,
-            UserIds,
-            DeathSignal,
-            NoNewPrivileges,
-            Signals,
-            Descriptors,
-            Fork,
-            Exec,
-        ]
-    };
-
-    /// The step as the object of "cannot".
-    pub fn what(self) -> &'static str {
-        match self {
-            InitStep::CgroupNamespace => "make the cgroup namespace",
-            InitStep::Wait => "go on without the supervisor",
-            InitStep::SetIds => "become root of the container",
-            InitStep::MountNamespace => "make the container's own mount namespace",
-            InitStep::Propagation => "share the container's mounts with its own processes",
-            InitStep::Session => "start a session",
-            InitStep::Keyring => "make a session keyring",
-            InitStep::Hostname => "set the host name",
-            InitStep::Affinity => "set the CPU affinity",
-            InitStep::Personality => "set the personality",
-            InitStep::Rlimit => "set a resource limit",
-            InitStep::Console => "open the console",
-            InitStep::Stdio => "set up standard input and output",
-            InitStep::WorkingDirectory => "enter the working directory",
-            InitStep::Seccomp => "install the system call filter",
-            InitStep::Capabilities => "set the capabilities",
-            InitStep::UserIds => "become the user",
-            InitStep::DeathSignal => "ask for a signal at the supervisor's death",
-            InitStep::NoNewPrivileges => "give up new privileges",
-            InitStep::Signals => "reset the signals",
-            InitStep::Descriptors => "close inherited descriptors",
-            InitStep::Fork => "start the program below the stub init",
-            InitStep::Exec => "execute the program",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn records_come_back_as_they_were() {
-        for part in Part::ALL {
+        for part in Part::ALL.iter().copied() {
             let r = Record { kind: Kind::Failed, stage: Stage::Init, part, step: 512, errno: 13, value: -7 };
             assert_eq!(Record::decode(&r.encode()), Some(r));
         }
         assert_eq!(Record::decode(&[9; Record::SIZE]), None);
+        let exec = Record {
+            kind: Kind::Failed,
+            stage: Stage::Init,
+            part: Part::Whole,
+            step: InitStep::Exec as u16,
+            errno: 13,
+            value: 1,
+        };
+        assert_eq!(crate::sys::programs::wire::exec_failed(13, 1), exec.encode());
     }
 
     #[test]

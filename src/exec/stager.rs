@@ -7,7 +7,8 @@
 use super::child::{During, Fault, Reporter, Skips, wait_byte};
 use super::init::{self, Init};
 use super::mounting;
-use super::ops::{Op, OpKind, Stager};
+use super::ops::{ChildEnds, Op, OpKind, Stager};
+use super::places::Places;
 use super::report::{Kind, Part, Stage};
 use crate::sys::clone::{Side, clone, flags};
 use crate::sys::process::{close_all_but, exit_now, set_fs_ids, setns};
@@ -18,22 +19,6 @@ use rustix::mount::MountPropagationFlags;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use std::mem::MaybeUninit;
 
-/// The children's ends of the channels.
-pub struct ChildEnds {
-    /// Records to the supervisor.
-    pub report: OwnedFd,
-    /// The supervisor tells the stager to clone init, with init's cgroup.
-    pub order: OwnedFd,
-    /// The supervisor releases init.
-    pub release: OwnedFd,
-    /// Init tells the stager that its namespaces are complete: read end, write end.
-    pub ready: (OwnedFd, OwnedFd),
-    /// Every descriptor that the stager needs, sorted.
-    pub stager_keeps: Vec<RawFd>,
-    /// Every descriptor that init needs, sorted.
-    pub init_keeps: Vec<RawFd>,
-}
-
 /// Runs the stager in a process that `clone` has just made in a new mount namespace.
 pub fn run(program: &Stager, init: &Init, ends: &ChildEnds) -> ! {
     let reporter = Reporter::new(ends.report.as_fd(), Stage::Stager);
@@ -42,10 +27,16 @@ pub fn run(program: &Stager, init: &Init, ends: &ChildEnds) -> ! {
             reporter.fail(step, fault, 0)
         }
     };
-    step(u16::MAX, enter(program, ends));
+    let descriptors = match enter(program, ends) {
+        Ok(fd) => fd,
+        Err(fault) => reporter.fail(u16::MAX, fault, 0),
+    };
     let mut skips = Skips::new();
-    let root = perform(&program.early, None, program, None, &reporter, &mut skips);
-    let Some(root) = root else { reporter.fail(u16::MAX, (Part::Whole, Errno::INVAL), 0) };
+    let mut places = None;
+    perform(&program.early, &mut places, descriptors.as_fd(), program, None, &reporter, &mut skips);
+    if places.is_none() {
+        reporter.fail(u16::MAX, (Part::Whole, Errno::INVAL), 0)
+    }
     let cgroup = match receive_order(ends.order.as_fd()) {
         Ok(Some(cgroup)) => cgroup,
         // The supervisor has given up or is gone; it has said why, if it could.
@@ -75,7 +66,7 @@ pub fn run(program: &Stager, init: &Init, ends: &ChildEnds) -> ! {
         step(u16::MAX, setns(pidfd.as_raw_fd(), program.join_flags).during(Part::Helper));
     }
     step(u16::MAX, set_fs_ids(program.root_ids.0, program.root_ids.1).during(Part::Whole));
-    perform(&program.late, Some(root), program, Some(pidfd.as_fd()), &reporter, &mut skips);
+    perform(&program.late, &mut places, descriptors.as_fd(), program, Some(pidfd.as_fd()), &reporter, &mut skips);
     skips.send(&reporter);
     reporter.send(Kind::Mounted, Part::Whole, 0, 0, 0);
     exit_now(0)
@@ -91,7 +82,8 @@ fn close_one(fd: RawFd) -> Result<(), Errno> {
     crate::sys::process::close_range(fd as u32, fd as u32)
 }
 
-fn enter(program: &Stager, ends: &ChildEnds) -> Result<(), Fault> {
+/// Returns the host's `/proc/self/fd`.
+fn enter(program: &Stager, ends: &ChildEnds) -> Result<OwnedFd, Fault> {
     close_all_but(&ends.stager_keeps).during(Part::Whole)?;
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).during(Part::Whole)?;
     if let Some(text) = &program.oom_score_adjust {
@@ -100,7 +92,9 @@ fn enter(program: &Stager, ends: &ChildEnds) -> Result<(), Fault> {
     // The container's logins are not this login's; kernels without audit have no such file.
     let _no_audit = write_file(c"/proc/self/loginuid", b"4294967295");
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-    rustix::mount::mount_change(c"/", private).during(Part::Attach)
+    rustix::mount::mount_change(c"/", private).during(Part::Attach)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(c"/proc/self/fd", flags, Mode::empty()).during(Part::Open)
 }
 
 fn write_file(path: &std::ffi::CStr, bytes: &[u8]) -> Result<(), Errno> {
@@ -132,28 +126,29 @@ fn receive_order(socket: BorrowedFd<'_>) -> Result<Option<Option<OwnedFd>>, Errn
     Ok(Some(cgroup))
 }
 
-/// Does the instructions in order; returns the new root once there is one.
-fn perform(
+/// Does the instructions in order; there are places once the new root is entered.
+fn perform<'a>(
     ops: &[Op],
-    mut root: Option<OwnedFd>,
+    places: &mut Option<Places<'a>>,
+    descriptors: BorrowedFd<'a>,
     program: &Stager,
     init: Option<BorrowedFd<'_>>,
     reporter: &Reporter<'_>,
     skips: &mut Skips,
-) -> Option<OwnedFd> {
+) {
     for op in ops {
-        let result = match (&op.kind, &root) {
+        let result = match (&op.kind, &mut *places) {
             (OpKind::AttachRoot { mount, at }, _) => mounting::attach_root(*mount, at),
-            (OpKind::AttachOverlay { lower, scratch, at, parts }, _) => {
-                mounting::attach_overlay(*lower, *scratch, at, parts)
+            (OpKind::AttachOverlay { lower, scratch, at, parts, attributes }, _) => {
+                mounting::attach_overlay(*lower, *scratch, at, parts, *attributes)
             }
-            (OpKind::Pivot, _) => mounting::pivot().and_then(|new| {
+            (OpKind::Pivot, _) => mounting::pivot().and_then(|root| {
                 // What is made in the image from here on belongs to the container's root.
                 set_fs_ids(program.root_ids.0, program.root_ids.1).during(Part::Whole)?;
-                root = Some(new);
+                *places = Some(Places { root, proc: None, descriptors });
                 Ok(())
             }),
-            (kind, Some(root)) => mounting::below(root.as_fd(), kind, init),
+            (kind, Some(places)) => mounting::below(places, kind, init),
             (_, None) => Err((Part::Whole, Errno::INVAL)),
         };
         if let Err(fault) = result {
@@ -163,5 +158,4 @@ fn perform(
             skips.keep(op.step, fault);
         }
     }
-    root
 }

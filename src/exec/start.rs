@@ -3,9 +3,9 @@
 //! [`Mapping`] → [`Mapped`] → [`Released`]. Init cannot be released before its ids are mapped and its mounts are in place.
 
 use super::init::Init;
-use super::ops::Stager;
+use super::ops::{ChildEnds, Stager};
 use super::report::{Kind, Record};
-use super::stager::{self, ChildEnds};
+use super::stager;
 use super::words;
 use crate::error::{Code, Diagnostic, Result};
 use crate::model::UidRange;
@@ -78,6 +78,7 @@ pub fn start(program: &Stager, init: &Init, passed: &[RawFd]) -> Result<Cloned> 
     let mut init_keeps: Vec<RawFd> = vec![report.as_raw_fd(), release.as_raw_fd(), ready.1.as_raw_fd()];
     init_keeps.extend(passed);
     init_keeps.extend(init.stub.as_ref().map(|s| s.program.as_raw_fd()));
+    init_keeps.extend(init.handover.as_ref().map(|h| h.program.as_raw_fd()));
     let mut stager_keeps = init_keeps.clone();
     stager_keeps.extend([order.as_raw_fd(), ready.0.as_raw_fd()]);
     stager_keeps.extend(program.keep.iter().map(AsRawFd::as_raw_fd));
@@ -236,7 +237,7 @@ impl Mapped {
         let _gone = rustix::io::write(&self.channels.release, b"r");
         match self.channels.receive(Instant::now() + PATIENCE)? {
             None => {}
-            Some(record) => return Err(words::failure(plan, &record, self.leader.0)),
+            Some(record) => return Err(words::failure(plan, &record)),
         }
         Ok(Released { pid: self.leader.0, pidfd: self.leader.1, skipped: self.channels.skipped })
     }
@@ -265,8 +266,8 @@ impl Channels {
                 .help("look for an out-of-memory kill in the kernel's log, or for who sent SIGKILL"));
             };
             match record.kind {
-                Kind::Failed => return Err(words::failure(plan, &record, 0)),
-                Kind::Skipped => self.skipped.push(words::failure(plan, &record, 0)),
+                Kind::Failed => return Err(words::failure(plan, &record)),
+                Kind::Skipped => self.skipped.push(words::failure(plan, &record)),
                 Kind::Cloned | Kind::Mounted => return Ok(record),
             }
         }

@@ -8,7 +8,7 @@ use crate::plan::{Action, Plan, Source, escape};
 use rustix::io::Errno;
 
 /// The diagnostic for a failed or skipped step.
-pub fn failure(plan: &Plan, record: &Record, _leader: i32) -> Diagnostic {
+pub fn failure(plan: &Plan, record: &Record) -> Diagnostic {
     let errno = Errno::from_raw_os_error(record.errno);
     match record.stage {
         Stage::Stager => stager(plan, record, errno),
@@ -39,6 +39,9 @@ fn stager(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
     };
     let (what, code) = describe(&step.action, record.part);
     let mut d = Diagnostic::new(code, what).errno(errno).origin(&step.origin);
+    if record.part != Part::Whole {
+        d = d.note(record.part.what());
+    }
     if let Some(why) = step.optional {
         d = d.note(format!("the start goes on: {why}"));
     }
@@ -86,13 +89,12 @@ fn describe(action: &Action, part: Part) -> (String, Code) {
 }
 
 fn init(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
-    let step = InitStep::ALL.into_iter().find(|s| *s as u16 == record.step);
-    let Some(step) = step else {
+    let Some(step) = InitStep::of(record) else {
         return Diagnostic::new(Code::ChildStep, "the container's first process failed").errno(errno);
     };
     match step {
         InitStep::Exec if record.part == Part::Helper => {
-            Diagnostic::new(Code::ChildStep, "cannot execute the stub init").errno(errno)
+            Diagnostic::new(Code::ChildStep, "cannot execute the program that runs the payload").errno(errno)
         }
         InitStep::Exec => program(plan, errno),
         InitStep::Rlimit => {

@@ -2,8 +2,9 @@
 //! Locks on a tree, so that no two containers write into it at once. They are those of systemd-nspawn (systemd
 //! `src/shared/discover-image.c`, `image_path_lock`), so that it and we exclude each other.
 
-use super::lock_file::{LockError, LockFile, LockMode};
+use super::lock_file::{LockError, LockFile};
 use crate::error::{Code, Diagnostic, Result};
+use crate::sys::ofd_lock::LockKind;
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -23,17 +24,17 @@ pub struct TreeLock {
 
 /// Locks an open tree without waiting: shared when it is only read. `/` cannot be had exclusively, and is not locked
 /// when only read. Fails with E0203 naming who holds it.
-pub fn lock_tree(tree: BorrowedFd<'_>, mode: LockMode) -> Result<TreeLock> {
+pub fn lock_tree(tree: BorrowedFd<'_>, mode: LockKind) -> Result<TreeLock> {
     lock_tree_below(Path::new("/run"), tree, mode)
 }
 
-fn lock_tree_below(run: &Path, tree: BorrowedFd<'_>, mode: LockMode) -> Result<TreeLock> {
+fn lock_tree_below(run: &Path, tree: BorrowedFd<'_>, mode: LockKind) -> Result<TreeLock> {
     let path = std::fs::read_link(format!("/proc/self/fd/{}", tree.as_raw_fd()))
         .map_err(|e| Diagnostic::new(Code::Prepare, "cannot find out the path of the tree").io(&e))?;
     let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
         return match mode {
-            LockMode::Shared => Ok(TreeLock { beside: None, by_inode: None }),
-            LockMode::Exclusive => Err(Diagnostic::new(Code::TreeBusy, "the tree / is in use by this system itself")
+            LockKind::Shared => Ok(TreeLock { beside: None, by_inode: None }),
+            LockKind::Exclusive => Err(Diagnostic::new(Code::TreeBusy, "the tree / is in use by this system itself")
                 .help("use --ephemeral, --read-only or --volatile=yes")),
         };
     };
@@ -50,11 +51,11 @@ fn lock_tree_below(run: &Path, tree: BorrowedFd<'_>, mode: LockMode) -> Result<T
     Ok(TreeLock { beside, by_inode: Some(by_inode) })
 }
 
-fn lock_beside(tree: &Path, above: &Path, name: &OsStr, mode: LockMode) -> Result<Option<LockFile>> {
+fn lock_beside(tree: &Path, above: &Path, name: &OsStr, mode: LockKind) -> Result<Option<LockFile>> {
     match LockFile::take(above, name, mode) {
         Ok(lock) => Ok(Some(lock)),
         // A tree that nobody can write to is shared without a file.
-        Err(LockError::Failed(Errno::ROFS)) if mode == LockMode::Shared => Ok(None),
+        Err(LockError::Failed(Errno::ROFS)) if mode == LockKind::Shared => Ok(None),
         Err(e) => Err(refused(tree, &above.join(name), e)),
     }
 }
@@ -119,7 +120,7 @@ mod tests {
         std::fs::create_dir(&path).unwrap();
         std::os::unix::fs::symlink("foo", dir.path().join("link")).unwrap();
         let tree = ImageRoot::open(&path, Crossing::Allowed).unwrap();
-        let lock = lock_tree_below(run.path(), tree.as_fd(), LockMode::Exclusive).unwrap();
+        let lock = lock_tree_below(run.path(), tree.as_fd(), LockKind::Exclusive).unwrap();
         let meta = std::fs::metadata(&path).unwrap();
         let locks = run.path().join(INODE_LOCKS);
         assert!(dir.path().join(".#foo.lck").exists());
@@ -127,13 +128,13 @@ mod tests {
         assert_eq!(std::fs::metadata(&locks).unwrap().permissions().mode() & 0o777, 0o700);
 
         let same = ImageRoot::open(&dir.path().join("link"), Crossing::Allowed).unwrap();
-        let error = lock_tree_below(run.path(), same.as_fd(), LockMode::Shared).unwrap_err();
+        let error = lock_tree_below(run.path(), same.as_fd(), LockKind::Shared).unwrap_err();
         assert_eq!(error.code(), Code::TreeBusy);
         let shown = error.to_string();
         assert!(shown.contains(path.to_str().unwrap()) && shown.contains(&std::process::id().to_string()), "{shown}");
         drop(lock);
         assert!(!dir.path().join(".#foo.lck").exists());
-        lock_tree_below(run.path(), same.as_fd(), LockMode::Shared).unwrap();
+        lock_tree_below(run.path(), same.as_fd(), LockKind::Shared).unwrap();
     }
 
     #[test]
@@ -149,10 +150,10 @@ mod tests {
         std::fs::create_dir(dir.path().join("foo")).unwrap();
         rustix::mount::mount_remount(dir.path(), MountFlags::RDONLY, c"").unwrap();
         let tree = ImageRoot::open(&dir.path().join("foo"), Crossing::Allowed).unwrap();
-        let lock = lock_tree_below(run.path(), tree.as_fd(), LockMode::Shared).unwrap();
+        let lock = lock_tree_below(run.path(), tree.as_fd(), LockKind::Shared).unwrap();
         assert!(lock.beside.is_none() && lock.by_inode.is_some());
         drop(lock);
-        let error = lock_tree_below(run.path(), tree.as_fd(), LockMode::Exclusive).unwrap_err();
+        let error = lock_tree_below(run.path(), tree.as_fd(), LockKind::Exclusive).unwrap_err();
         assert!(error.to_string().contains("EROFS") && error.remedy().is_some(), "{error}");
         drop(tree);
         rustix::mount::unmount(dir.path(), UnmountFlags::DETACH).unwrap();
@@ -162,8 +163,8 @@ mod tests {
     fn the_root_is_only_shared() {
         let root = ImageRoot::open("/".as_ref(), Crossing::Allowed).unwrap();
         let run = TempDir::new();
-        assert!(lock_tree_below(run.path(), root.as_fd(), LockMode::Shared).unwrap().by_inode.is_none());
-        let error = lock_tree_below(run.path(), root.as_fd(), LockMode::Exclusive).unwrap_err();
+        assert!(lock_tree_below(run.path(), root.as_fd(), LockKind::Shared).unwrap().by_inode.is_none());
+        let error = lock_tree_below(run.path(), root.as_fd(), LockKind::Exclusive).unwrap_err();
         assert_eq!(error.code(), Code::TreeBusy);
     }
 }

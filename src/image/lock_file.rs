@@ -2,7 +2,7 @@
 //! One lock file, by the protocol of systemd (`src/basic/lock-util.c`): an open file description lock (fcntl(2),
 //! `F_OFD_SETLK`) over the whole of a file that its last exclusive owner removes.
 
-use nix::fcntl::{FcntlArg, fcntl};
+use crate::sys::ofd_lock::{LockKind, lock};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -14,15 +14,6 @@ use std::time::{Duration, Instant};
 const TRIES: u32 = 100;
 /// How long is searched for the holder of a lock: only a message depends on it.
 const SEARCH_LIMIT: Duration = Duration::from_millis(200);
-
-/// Who else may hold the lock at the same time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LockMode {
-    /// Others that are shared too.
-    Shared,
-    /// Nobody.
-    Exclusive,
-}
 
 /// Why a lock was not had.
 #[derive(Debug)]
@@ -52,24 +43,24 @@ pub struct LockFile {
     dir: OwnedFd,
     name: OsString,
     fd: OwnedFd,
-    mode: LockMode,
+    mode: LockKind,
 }
 
 impl LockFile {
     /// Takes the lock without waiting.
-    pub(super) fn take(dir: &Path, name: &OsStr, mode: LockMode) -> Result<Self, LockError> {
+    pub(super) fn take(dir: &Path, name: &OsStr, mode: LockKind) -> Result<Self, LockError> {
         Self::attempt(dir, name, mode, holders)
     }
 
     /// The same, but does not find out who holds it, which takes a look at every process.
-    pub(super) fn take_quietly(dir: &Path, name: &OsStr, mode: LockMode) -> Result<Self, LockError> {
+    pub(super) fn take_quietly(dir: &Path, name: &OsStr, mode: LockKind) -> Result<Self, LockError> {
         Self::attempt(dir, name, mode, |_| Vec::new())
     }
 
     fn attempt(
         dir: &Path,
         name: &OsStr,
-        mode: LockMode,
+        mode: LockKind,
         holders: fn(BorrowedFd<'_>) -> Vec<Holder>,
     ) -> Result<Self, LockError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -81,8 +72,8 @@ impl LockFile {
             if FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode) != FileType::RegularFile {
                 return Err(LockError::Failed(Errno::INVAL));
             }
-            match set_lock(fd.as_fd(), mode) {
-                Err(Errno::AGAIN | Errno::ACCESS) => return Err(LockError::Busy(holders(fd.as_fd()))),
+            match lock(fd.as_fd(), mode) {
+                Err(Errno::AGAIN) => return Err(LockError::Busy(holders(fd.as_fd()))),
                 other => other?,
             }
             // The owner removes the file before it lets go: what was locked may be a file without a name.
@@ -103,7 +94,7 @@ impl AsFd for LockFile {
 impl Drop for LockFile {
     /// The file may stay where it cannot be removed: a lock on it would still be had.
     fn drop(&mut self) {
-        if self.mode == LockMode::Exclusive || set_lock(self.fd.as_fd(), LockMode::Exclusive).is_ok() {
+        if self.mode == LockKind::Exclusive || lock(self.fd.as_fd(), LockKind::Exclusive).is_ok() {
             let _ = rustix::fs::unlinkat(&self.dir, &self.name, AtFlags::empty());
         }
     }
@@ -113,16 +104,6 @@ impl From<Errno> for LockError {
     fn from(errno: Errno) -> Self {
         Self::Failed(errno)
     }
-}
-
-/// Sets the lock on the whole file, or turns it into the other kind, without waiting.
-pub(super) fn set_lock(fd: BorrowedFd<'_>, mode: LockMode) -> Result<(), Errno> {
-    let kind = match mode {
-        LockMode::Shared => libc::F_RDLCK,
-        LockMode::Exclusive => libc::F_WRLCK,
-    };
-    let whole = libc::flock { l_type: kind as _, l_whence: libc::SEEK_SET as _, l_start: 0, l_len: 0, l_pid: 0 };
-    fcntl(fd, FcntlArg::F_OFD_SETLK(&whole)).map(drop).map_err(|e| Errno::from_raw_os_error(e as i32))
 }
 
 /// The processes that hold a lock on the file. The kernel names none for this kind of lock, so every open file of every
@@ -158,21 +139,21 @@ mod tests {
     use super::*;
     use crate::image::testing::TempDir;
 
-    fn take(dir: &TempDir, mode: LockMode) -> Result<LockFile, LockError> {
+    fn take(dir: &TempDir, mode: LockKind) -> Result<LockFile, LockError> {
         LockFile::take(dir.path(), ".#x.lck".as_ref(), mode)
     }
 
     #[test]
     fn exclusive_excludes_and_shared_shares() {
         let dir = TempDir::new();
-        let first = take(&dir, LockMode::Exclusive).unwrap();
-        for mode in [LockMode::Exclusive, LockMode::Shared] {
+        let first = take(&dir, LockKind::Exclusive).unwrap();
+        for mode in [LockKind::Exclusive, LockKind::Shared] {
             let Err(LockError::Busy(holders)) = take(&dir, mode) else { panic!("not busy") };
             assert_eq!(holders.iter().map(|h| h.pid).collect::<Vec<_>>(), [std::process::id()]);
         }
         drop(first);
-        let shared = [take(&dir, LockMode::Shared).unwrap(), take(&dir, LockMode::Shared).unwrap()];
-        assert!(matches!(take(&dir, LockMode::Exclusive), Err(LockError::Busy(_))));
+        let shared = [take(&dir, LockKind::Shared).unwrap(), take(&dir, LockKind::Shared).unwrap()];
+        assert!(matches!(take(&dir, LockKind::Exclusive), Err(LockError::Busy(_))));
         drop(shared);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the last one removes the file");
     }
@@ -181,11 +162,11 @@ mod tests {
     fn nothing_but_a_file_is_locked() {
         let dir = TempDir::new();
         std::os::unix::fs::symlink("/dev/null", dir.path().join(".#x.lck")).unwrap();
-        assert!(matches!(take(&dir, LockMode::Shared), Err(LockError::Failed(Errno::LOOP))));
+        assert!(matches!(take(&dir, LockKind::Shared), Err(LockError::Failed(Errno::LOOP))));
         std::fs::remove_file(dir.path().join(".#x.lck")).unwrap();
         let path = dir.path().join(".#x.lck");
         rustix::fs::mknodat(rustix::fs::CWD, path, FileType::Fifo, Mode::RWXU, 0).unwrap();
-        assert!(matches!(take(&dir, LockMode::Shared), Err(LockError::Failed(Errno::INVAL))));
+        assert!(matches!(take(&dir, LockKind::Shared), Err(LockError::Failed(Errno::INVAL))));
     }
 
     #[test]
@@ -197,7 +178,7 @@ mod tests {
                 scope.spawn(|| {
                     let mut taken = 0;
                     while taken < 200 {
-                        let quick = LockFile::take_quietly(dir.path(), "x".as_ref(), LockMode::Exclusive);
+                        let quick = LockFile::take_quietly(dir.path(), "x".as_ref(), LockKind::Exclusive);
                         let Ok(lock) = quick else { continue };
                         assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
                         inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);

@@ -18,7 +18,7 @@ pub use find::{default_tree, find_machine};
 pub use idmap::{IdMap, MapNamespace, MountsBelow, SeenAs, SourceOwner, idmap_supported};
 pub use inside::{Crossing, Found, ImageRoot, LastLink, Owner};
 pub use lock::{TreeLock, lock_tree};
-pub use lock_file::{LockFile, LockMode};
+pub use lock_file::LockFile;
 pub use map_tree::map_tree;
 pub use nss::{NssAnswer, NssCheck};
 pub use osrelease::{OsRelease, check_is_os, host_machine_id, machine_id};

@@ -2,10 +2,11 @@
 //! Which ids of the host a container's users are (systemd-nspawn(1), `--private-users=`).
 
 use super::lock::make_run_dir;
-use super::lock_file::{LockError, LockFile, LockMode, set_lock};
+use super::lock_file::{LockError, LockFile};
 use crate::error::{Code, Diagnostic, Result};
 use crate::model::{MachineName, UidRange};
 use crate::net::siphash::siphash24;
+use crate::sys::ofd_lock::{LockKind, lock};
 use rustix::fs::{Mode, OFlags, Stat};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -172,7 +173,7 @@ fn pick_below(run: &Path, candidates: impl Iterator<Item = u32>, reserved: &Rese
     let mut tried = 0;
     for base in candidates.filter(|&base| reserved.spare(base) && !given_out(base)) {
         tried += 1;
-        match LockFile::take_quietly(&dir, base.to_string().as_ref(), LockMode::Exclusive) {
+        match LockFile::take_quietly(&dir, base.to_string().as_ref(), LockKind::Exclusive) {
             Ok(lock) => return Ok(PickedRange { range: UidRange { base, size: UidRange::USUAL_SIZE }, lock }),
             Err(LockError::Busy(_)) => {}
             Err(LockError::Failed(e)) => return Err(failed(format!("cannot lock {}/{base}", dir.display())).errno(e)),
@@ -189,7 +190,7 @@ fn pick_below(run: &Path, candidates: impl Iterator<Item = u32>, reserved: &Rese
 pub fn guard_user_database() -> Option<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
     let fd = rustix::fs::open("/etc/.pwd.lock", flags, Mode::RUSR | Mode::WUSR).ok()?;
-    set_lock(fd.as_fd(), LockMode::Shared).ok()?;
+    lock(fd.as_fd(), LockKind::Shared).ok()?;
     Some(fd)
 }
 

@@ -12,10 +12,10 @@ use crate::log::{Level, console_sink::ConsoleSink};
 use crate::model::{ConsoleMode, Register};
 use crate::net::{self, VethPair};
 use crate::plan::Unit;
-use crate::prepare::{self, Context, Prepared};
+use crate::prepare::{self, Context, DevicePolicy, Prepared};
 use crate::supervise::notify::{Ending, ManagerNotify, NotifyServer, ReadyWhen};
 use crate::supervise::{self, Console, Event, Leader, Outcome, Running, SignalNumber, StopPolicy, Viewer, pty::Pty};
-use crate::sys::terminal_attributes::TerminalAttributes;
+use crate::sys::termios::TermState;
 use crate::undo::{Control, PathRelease, ProcessId, Record, Release, Ticket, Undo};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::Pid;
@@ -61,6 +61,10 @@ impl Boot {
                 stdio: &session.stdio,
                 credentials: &session.credentials,
                 withheld,
+                devices: match early.as_ref().is_some_and(|p| p.no_device_policy) {
+                    true => DevicePolicy::Missing,
+                    false => DevicePolicy::Holds,
+                },
             },
         )?;
         let mut cloned = exec::start(&stager, &init, &passed)?;
@@ -140,10 +144,8 @@ impl Boot {
         }
         let mut terminals = Vec::new();
         for state in console.saved_states() {
-            let release = Release::RestoreTerminal {
-                terminal: hold(state.fd)?,
-                attributes: TerminalAttributes::from_bytes(state.saved),
-            };
+            let release =
+                Release::RestoreTerminal { terminal: hold(state.fd)?, attributes: TermState::from_bytes(state.saved) };
             terminals.push(undo.push(release, "the settings of the terminal")?);
         }
         warn(session, self.manager.borrow().started(leader));

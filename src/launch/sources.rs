@@ -6,7 +6,7 @@ use crate::bus::BusEvent;
 use crate::error::Result;
 use crate::log::Level;
 use crate::plan::Plan;
-use crate::supervise::notify::{ManagerNotify, NotifyServer, Received};
+use crate::supervise::notify::{ManagerNotify, NotifyServer, PayloadNotice, Received};
 use crate::supervise::{Request, Source};
 use crate::undo::Control;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,6 +17,10 @@ use std::time::{Duration, Instant};
 
 /// How long a bus that was restarted may take to be there again.
 const RECONNECT: Duration = Duration::from_secs(5);
+
+/// How many notifications one turn of the loop takes: a payload that never stops sending must not keep us from signals
+/// and the console. What is left shows as readable again, and our manager hears one message a turn.
+const MESSAGES_A_TURN: usize = 32;
 
 /// The payload's notify socket, and the watchdog of our own manager.
 pub struct NotifySource<'a> {
@@ -47,13 +51,16 @@ impl Source for NotifySource<'_> {
         if manager.keep_alive_due().is_some_and(|at| at <= now) {
             manager.keep_alive(now)?;
         }
-        loop {
+        let mut said = PayloadNotice::default();
+        for _ in 0..MESSAGES_A_TURN {
             match self.server.receive(self.leader)? {
-                Received::Notice(notice) => manager.payload(&notice)?,
+                Received::Notice(notice) => said.merge(notice),
                 Received::Nothing => {}
-                Received::Drained => return Ok(Vec::new()),
+                Received::Drained => break,
             }
         }
+        manager.payload(&said)?;
+        Ok(Vec::new())
     }
 }
 

@@ -12,6 +12,9 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
     let mut notices = Vec::new();
     let user = user_namespace(s, f, &mut notices).map_err(|d| wrong.push(d)).ok();
     let network = network(s);
+    if f.root {
+        wrong.extend(powers::missing(f.powers, user.as_ref().unwrap_or(&UserNamespace::None), &network));
+    }
     let caps = caps(s, f, &network, user.as_ref()).map_err(|d| wrong.extend(d)).ok();
     let (Some(machine), Some(user), Some(caps), true) = (machine, user, caps, wrong.is_empty()) else {
         return Err(wrong);

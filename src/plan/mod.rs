@@ -9,6 +9,7 @@ pub mod conflicts;
 mod explain;
 mod facts;
 mod mounts;
+mod powers;
 mod probe;
 mod process;
 mod step;

@@ -62,13 +62,16 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
     let optional = step.optional.is_some();
     match &step.action {
         Action::MountTree { read_only, .. } => {
-            let tree = inputs.open_tree(*read_only)?;
+            let mut attributes = inputs.tree_attributes();
+            attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, *read_only);
+            let tree = inputs.open_tree(Reach::Tree, attributes)?;
             let kind = OpKind::AttachRoot { mount: tree.as_raw_fd(), at: c_path(Path::new(STAGING))? };
             out.keep.push(tree);
             push(out, false, n, optional, kind);
         }
         Action::MountOverlay { .. } => {
-            let lower = inputs.open_tree(false)?;
+            // An overlay shows one file system only: what is mounted below is not part of the copy.
+            let lower = inputs.open_tree(Reach::Mount, MountAttrFlags::empty())?;
             let owner = inputs.owner();
             let flags = MountAttrFlags::empty();
             let scratch = fs::tmpfs("mode=0755,size=25%", flags, "the throw-away layer", owner, |at| {
@@ -80,6 +83,7 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
                 scratch: scratch.as_raw_fd(),
                 at: c_path(Path::new(STAGING))?,
                 parts: [part("lower")?, part("upper")?, part("work")?, part("root")?],
+                attributes: inputs.tree_attributes(),
             };
             out.keep.extend([lower, scratch]);
             push(out, false, n, optional, kind);
@@ -197,7 +201,7 @@ fn tmpfs(
     fs::tmpfs(options, m.attributes, &what, owner, |at| match content {
         Content::Empty | Content::Run | Content::RunHost => Ok(()),
         Content::Dev => fs::fill_dev(at, plan, inputs.console, inputs.kcore, owner),
-        Content::Credentials => fs::fill_credentials(at, &inputs.credentials, owner),
+        Content::Credentials => fs::fill_credentials(at, inputs.credentials, owner),
     })
 }
 

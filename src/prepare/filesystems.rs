@@ -59,7 +59,11 @@ pub fn tmpfs(
     let options = if id == 0 { options.to_string() } else { format!("{options},uid={id},gid={id}") };
     // Read-only comes last: the content must go in first.
     let mount = make("tmpfs", &options, flags.difference(MountAttrFlags::MOUNT_ATTR_RDONLY), what)?;
-    fill(mount.as_fd()).map_err(failed(what))?;
+    // Modes are meant as they are given.
+    let previous = rustix::process::umask(Mode::empty());
+    let filled = fill(mount.as_fd());
+    rustix::process::umask(previous);
+    filled.map_err(failed(what))?;
     if flags.contains(MountAttrFlags::MOUNT_ATTR_RDONLY) {
         attributes(mount.as_fd(), Reach::Mount, MountAttrFlags::MOUNT_ATTR_RDONLY, MountAttrFlags::empty())
             .map_err(failed(what))?;
@@ -130,19 +134,6 @@ pub fn fill_dev(
     kcore: bool,
     owner: Owner,
 ) -> std::result::Result<(), Errno> {
-    let previous = rustix::process::umask(Mode::empty());
-    let made = fill_dev_unmasked(at, plan, console, kcore, owner);
-    rustix::process::umask(previous);
-    made
-}
-
-fn fill_dev_unmasked(
-    at: BorrowedFd<'_>,
-    plan: &Plan,
-    console: bool,
-    kcore: bool,
-    owner: Owner,
-) -> std::result::Result<(), Errno> {
     for name in ["pts", "shm", "mqueue", "char", "block"] {
         dir(at, name, 0o755, owner)?;
     }
@@ -190,13 +181,6 @@ pub struct HostInfo<'a> {
 
 /// Content of `/run/host`.
 pub fn fill_run_host(at: BorrowedFd<'_>, info: &HostInfo<'_>, owner: Owner) -> std::result::Result<(), Errno> {
-    let previous = rustix::process::umask(Mode::empty());
-    let made = fill_run_host_unmasked(at, info, owner);
-    rustix::process::umask(previous);
-    made
-}
-
-fn fill_run_host_unmasked(at: BorrowedFd<'_>, info: &HostInfo<'_>, owner: Owner) -> std::result::Result<(), Errno> {
     dir(at, "inaccessible", 0o755, owner)?;
     for (name, kind) in [
         ("reg", FileType::RegularFile),

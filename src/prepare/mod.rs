@@ -21,6 +21,7 @@ use crate::sys::mount_attr::{self, Reach};
 use filesystems::{HostInfo, Owner};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
+use rustix::mount::MountAttrFlags;
 use std::cell::Cell;
 use std::ffi::CString;
 use std::path::Path;
@@ -41,6 +42,17 @@ pub struct Context<'a> {
     pub credentials: &'a [(String, Vec<u8>)],
     /// Capabilities that cannot be given (CAP_MKNOD without a device policy, or not held ourselves).
     pub withheld: u64,
+    /// What keeps the payload from the host's devices.
+    pub devices: DevicePolicy,
+}
+
+/// Whether the container's control group says which devices may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DevicePolicy {
+    /// It does, or our own unit's does.
+    Holds,
+    /// Nobody does.
+    Missing,
 }
 
 /// Everything the children need, and our ends of it.
@@ -164,8 +176,16 @@ impl Inputs<'_> {
     }
 
     /// A clone of the tree with its flags and its map.
-    fn open_tree(&self, read_only: bool) -> Result<OwnedFd> {
-        self.context.tree.mount(read_only, self.map.as_ref())
+    fn open_tree(&self, reach: Reach, attributes: MountAttrFlags) -> Result<OwnedFd> {
+        self.context.tree.mount(reach, attributes, self.map.as_ref())
+    }
+
+    /// A tree may hold device nodes; where no policy says which may be used, none of them is.
+    fn tree_attributes(&self) -> MountAttrFlags {
+        match self.context.devices {
+            DevicePolicy::Holds => MountAttrFlags::empty(),
+            DevicePolicy::Missing => MountAttrFlags::MOUNT_ATTR_NODEV,
+        }
     }
 
     /// A name that no file of an image has.

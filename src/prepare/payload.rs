@@ -3,7 +3,7 @@
 
 use super::Context;
 use crate::error::{Code, Diagnostic, Result};
-use crate::exec::{Init, Stdio, Stub};
+use crate::exec::{Handover, Init, Stdio, Stub};
 use crate::image::{UserIdentity, resolve_user};
 use crate::model::StartMode;
 use crate::plan::{Plan, Process};
@@ -94,6 +94,7 @@ pub fn init(plan: &Plan, context: &Context<'_>, pty: Option<&Pty>, relays: &Rela
         no_new_privileges: plan.no_new_privileges,
         first_closed: 3 + p.listen_fds,
         stub: stub(plan, context)?,
+        handover: handover(context, 3 + p.listen_fds, &candidates, &argvs)?,
         candidates,
         argvs,
         env: StringArray::new(env),
@@ -207,9 +208,36 @@ fn filter(plan: &Plan) -> Result<Option<seccomp::Filter>> {
         },
         sync: seccomp::Sync::Honoured,
         log: seccomp::Log::Nothing,
+        keyrings: if plan.user_namespace.is_some() { seccomp::Keyrings::Own } else { seccomp::Keyrings::Host },
     };
     // The plan has been built from the same words, so there is at most one to report here.
     seccomp::compile(&request).map(Some).map_err(|mut d| d.remove(0))
+}
+
+/// Only root of the host can write to our binary, so it is needed where the container's root is the same.
+fn handover(
+    context: &Context<'_>,
+    first_closed: u32,
+    candidates: &[(CString, usize)],
+    argvs: &[StringArray],
+) -> Result<Option<Handover>> {
+    if context.range.is_some_and(|r| r.base != 0) {
+        return Ok(None);
+    }
+    let program = programs::sealed_memfd(c"spawn-handover", programs::HANDOVER)
+        .map_err(|e| Diagnostic::new(Code::Prepare, "cannot make the program that runs the payload").errno(e))?;
+    let free = first_closed as i32;
+    let report = if program.as_raw_fd() == free { free + 1 } else { free };
+    let number = |n: usize| c_string(OsStr::new(&n.to_string()));
+    let mut argv = vec![c"(spawn-exec)".to_owned(), number(report as usize)?, number(candidates.len())?];
+    let words = |index: usize| argvs.get(index).map(StringArray::strings).unwrap_or_default();
+    for (path, index) in candidates {
+        argv.extend([path.clone(), words(*index).first().cloned().unwrap_or_default()]);
+    }
+    argv.push(c"-".to_owned());
+    // All candidates have the same words but for the first.
+    argv.extend(words(0).iter().skip(1).cloned());
+    Ok(Some(Handover { program, argv: StringArray::new(argv), report }))
 }
 
 fn stub(plan: &Plan, context: &Context<'_>) -> Result<Option<Stub>> {

@@ -2,9 +2,10 @@
 //! The tree of the container: opened once, locked, then only used by descriptor.
 
 use crate::error::{Code, Diagnostic, Origin, Result};
-use crate::image::{Crossing, ImageRoot, LockMode, MapNamespace, TreeLock, lock_tree};
+use crate::image::{Crossing, ImageRoot, MapNamespace, TreeLock, lock_tree};
 use crate::plan::Plan;
 use crate::sys::mount_attr::{Reach, attributes, idmap, make_private};
+use crate::sys::ofd_lock::LockKind;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -31,7 +32,7 @@ impl Tree {
                 .errno(e)
                 .origin(&origin)
         })?;
-        let mode = if plan.tree.read_only { LockMode::Shared } else { LockMode::Exclusive };
+        let mode = if plan.tree.read_only { LockKind::Shared } else { LockKind::Exclusive };
         let lock = match plan.tree.lock {
             true => Some(lock_tree(fd.as_fd(), mode).map_err(|d| d.origin(&origin))?),
             false => None,
@@ -52,29 +53,29 @@ impl Tree {
         self.fd.as_fd()
     }
 
-    /// A detached clone of the tree and everything mounted below it.
-    pub fn mount(&self, read_only: bool, map: Option<&MapNamespace>) -> Result<OwnedFd> {
+    /// A detached clone of the tree, with or without what is mounted below it, with these attributes set.
+    pub fn mount(&self, reach: Reach, set: MountAttrFlags, map: Option<&MapNamespace>) -> Result<OwnedFd> {
         let fail = |what: &str, e: Errno| {
             Diagnostic::new(Code::Mount, format!("cannot {what} the tree {}", self.path.display()))
                 .errno(e)
                 .origin(&self.origin)
         };
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE
-            | OpenTreeFlags::OPEN_TREE_CLOEXEC
-            | OpenTreeFlags::AT_EMPTY_PATH
-            | OpenTreeFlags::AT_RECURSIVE;
+        let mut flags =
+            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+        if reach == Reach::Tree {
+            flags |= OpenTreeFlags::AT_RECURSIVE;
+        }
         let mount = open_tree(&self.fd, c"", flags).map_err(|e| {
             let d = fail("clone the mount of", e);
             if e == Errno::PERM { d.help("run as root with CAP_SYS_ADMIN") } else { d }
         })?;
-        make_private(mount.as_fd(), Reach::Tree).map_err(|e| fail("detach the mount of", e))?;
-        if read_only {
-            let ro = MountAttrFlags::MOUNT_ATTR_RDONLY;
-            attributes(mount.as_fd(), Reach::Tree, ro, MountAttrFlags::empty())
-                .map_err(|e| fail("make a read-only mount of", e))?;
+        make_private(mount.as_fd(), reach).map_err(|e| fail("detach the mount of", e))?;
+        if !set.is_empty() {
+            attributes(mount.as_fd(), reach, set, MountAttrFlags::empty())
+                .map_err(|e| fail("set the mount flags of", e))?;
         }
         if let Some(map) = map {
-            idmap(mount.as_fd(), Reach::Tree, map.as_fd()).map_err(|e| self.unmappable(e))?;
+            idmap(mount.as_fd(), reach, map.as_fd()).map_err(|e| self.unmappable(e))?;
         }
         Ok(mount)
     }

@@ -30,7 +30,7 @@ use crate::model::{CapabilitySet, FilterWords};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Posture {
-    /// io_uring, userfaultfd and AF_VSOCK are refused unless asked for; a refused group loses every member.
+    /// io_uring, userfaultfd, AF_VSOCK and the host's keyrings are refused unless asked for; a refused group loses every member.
     Spawn,
     /// The verdicts of systemd-nspawn 262, i386 included: no rule reaches its socketcall(2).
     SystemdNspawn,
@@ -66,6 +66,15 @@ pub enum Sync {
     Suppressed,
 }
 
+/// Whose keyrings the calls of keyrings(7) reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keyrings {
+    /// The container's: those of users belong to its own user namespace.
+    Own,
+    /// The host's: without a user namespace, root of the container owns the keyrings of the host's root.
+    Host,
+}
+
 /// Whether the kernel logs refused calls (`SECCOMP_FILTER_FLAG_LOG`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Log {
@@ -94,6 +103,8 @@ pub struct FilterRequest<'a> {
     pub sync: Sync,
     /// `$SYSTEMD_LOG_SECCOMP`
     pub log: Log,
+    /// Under the name `spawn` the host's are out of reach unless asked for.
+    pub keyrings: Keyrings,
 }
 
 /// What is to be installed.

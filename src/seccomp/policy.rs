@@ -3,7 +3,7 @@
 //! `--system-call-filter=` add, and what is taken away.
 
 use super::names::{self, NameSet};
-use super::{FilterRequest, Posture, groups};
+use super::{FilterRequest, Keyrings, Posture, groups};
 use crate::error::{Code, Diagnostic, Sourced};
 use crate::model::{CapabilitySet, FilterWords};
 
@@ -57,6 +57,9 @@ const BY_CAPABILITY: [(u8, &[&str]); 10] = [
 /// programs know to do without.
 const RESTRAINED: NameSet = names::set(&["io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd"]);
 
+/// Refused in the same way where they would reach the keyrings of the host's users.
+const KEYRING: NameSet = groups::reach_named("@keyring");
+
 static ALWAYS: NameSet = {
     let mut set = names::set(CALLS);
     let mut at = 0;
@@ -108,6 +111,7 @@ pub(super) fn resolve(request: &FilterRequest<'_>) -> Result<Policy, Vec<Diagnos
     };
     let allowed = allowed.minus(edits.refused_names);
     let hidden = match request.posture {
+        Posture::Spawn if request.keyrings == Keyrings::Host => RESTRAINED.union(KEYRING).minus(edits.wanted),
         Posture::Spawn => RESTRAINED.minus(edits.wanted),
         Posture::SystemdNspawn => NameSet::EMPTY,
     };

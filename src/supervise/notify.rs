@@ -47,6 +47,12 @@ impl PayloadNotice {
         notice
     }
 
+    /// Takes in what was said later: a new status replaces the old one, ready stays ready.
+    pub fn merge(&mut self, later: Self) {
+        self.ready |= later.ready;
+        self.status = later.status.or(self.status.take());
+    }
+
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -268,6 +274,15 @@ mod tests {
         assert_eq!(parsed(b"STATUS=a\x1b[2J\nSTATUS=b\xff\nMAINPID=7\nERRNO=2"), (some("b\\xff"), false));
         assert_eq!(parsed(b"READY=0\nREADY=11\n READY=1\nSTATUS="), (None, false));
         assert_eq!(parsed(&[b"STATUS=", [b'x'; 600].as_slice()].concat()), (Some("x".repeat(STATUS_LIMIT)), false));
+    }
+
+    #[test]
+    fn notices_are_merged() {
+        let mut said = PayloadNotice::default();
+        for message in [b"STATUS=a\nREADY=1".as_slice(), b"STATUS=b", b"READY=1", b"X=1"] {
+            said.merge(PayloadNotice::parse(message));
+        }
+        assert_eq!(said, PayloadNotice { status: Some("b".into()), ready: true });
     }
 
     proptest! {

@@ -18,6 +18,5 @@ pub mod process;
 pub mod programs;
 pub mod seccomp;
 pub mod spawn_program;
-pub mod terminal_attributes;
 pub mod termios;
 pub mod userns;

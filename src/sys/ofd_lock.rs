@@ -32,7 +32,7 @@ impl OfdLock {
     /// `EAGAIN` when somebody else's lock is in the way (the kernel's `EACCES` is turned into it), `EBADF` when `fd` is
     /// open for the wrong direction.
     pub fn try_on(fd: OwnedFd, kind: LockKind) -> rustix::io::Result<Self> {
-        set(fd.as_fd(), kind_number(kind))?;
+        lock(fd.as_fd(), kind)?;
         Ok(Self { fd })
     }
 
@@ -51,7 +51,7 @@ impl OfdLock {
     /// # Errors
     /// As [`try_on`](Self::try_on); the lock is then as it was.
     pub fn convert(&self, kind: LockKind) -> rustix::io::Result<()> {
-        set(self.fd.as_fd(), kind_number(kind))
+        lock(self.fd.as_fd(), kind)
     }
 
     /// Gives the lock up, also for every copy of the descriptor.
@@ -67,6 +67,14 @@ impl AsFd for OfdLock {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Sets the lock on the whole file, or turns it into the other kind, without waiting.
+///
+/// # Errors
+/// As [`OfdLock::try_on`].
+pub fn lock(fd: BorrowedFd<'_>, kind: LockKind) -> rustix::io::Result<()> {
+    set(fd, kind_number(kind))
 }
 
 fn kind_number(kind: LockKind) -> libc::c_int {

@@ -183,6 +183,18 @@ pub fn dup_to(from: BorrowedFd<'_>, onto: BorrowedFd<'_>) -> Result<(), Errno> {
     if r >= 0 { Ok(()) } else { Err(last_errno()) }
 }
 
+/// dup2(2) onto a number that stays open across execve(2).
+pub fn dup_over_exec(from: BorrowedFd<'_>, onto: RawFd) -> Result<(), Errno> {
+    if from.as_raw_fd() == onto {
+        // SAFETY: takes integers only: clears close-on-exec.
+        return check(unsafe { libc::fcntl(onto, libc::F_SETFD, 0) }.into());
+    }
+    // SAFETY: takes integers only; a child calls this right before execve(2), when whatever it owned at `onto` is not
+    // used any more.
+    let r = unsafe { libc::syscall(libc::SYS_dup3, from.as_raw_fd(), onto, 0) };
+    if r >= 0 { Ok(()) } else { Err(last_errno()) }
+}
+
 /// dup2(2) onto one of the descriptors 0 to 2, which stays open across execve(2).
 pub fn dup_to_stdio(from: RawFd, onto: RawFd) -> Result<(), Errno> {
     if from == onto {

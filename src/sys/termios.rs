@@ -40,6 +40,12 @@ impl TermState {
         unsafe { std::mem::transmute(self.0) }
     }
 
+    /// The same, borrowed.
+    pub fn as_bytes(&self) -> &[u8; TERM_STATE_SIZE] {
+        // SAFETY: as in `to_bytes`; the borrow is of self and bytes need no alignment.
+        unsafe { &*(&raw const self.0).cast() }
+    }
+
     /// The way back from [`TermState::to_bytes`].
     pub fn from_bytes(bytes: [u8; TERM_STATE_SIZE]) -> Self {
         // SAFETY: every bit pattern of this size is a termios2, which consists of integers only.

@@ -4,7 +4,7 @@
 use super::release::{PathRelease, Release};
 use crate::error::{Code, Diagnostic, Result};
 use crate::sys::programs::wire::{DELETE_LINK_MAX, delete_link_message};
-use crate::sys::terminal_attributes::TerminalAttributes;
+use crate::sys::termios::TermState;
 use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
@@ -120,12 +120,12 @@ pub(super) fn kill_cgroup(group: BorrowedFd<'_>, patience: Duration) -> rustix::
     }
 }
 
-fn restore(terminal: BorrowedFd<'_>, attributes: &TerminalAttributes) -> rustix::io::Result<()> {
+fn restore(terminal: BorrowedFd<'_>, attributes: &TermState) -> rustix::io::Result<()> {
     let mut stop = SigSet::empty();
     stop.add(Signal::SIGTTOU);
     // Blocked, the signal is not sent and the call goes through from the background too (tcsetattr(3)).
     let before = stop.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK);
-    let outcome = attributes.set_on(terminal);
+    let outcome = attributes.apply(terminal);
     if let Ok(before) = before {
         // Setting a mask that was read a moment ago cannot fail.
         let _restored = before.thread_set_mask();

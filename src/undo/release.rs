@@ -4,7 +4,7 @@
 use crate::error::Result;
 use crate::sys::ofd_lock::OfdLock;
 use crate::sys::programs::wire::Op;
-use crate::sys::terminal_attributes::TerminalAttributes;
+use crate::sys::termios::TermState;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,7 +22,7 @@ pub enum Release {
         /// The terminal.
         terminal: OwnedFd,
         /// What they were.
-        attributes: TerminalAttributes,
+        attributes: TermState,
     },
     /// Gives a lock up. The keeper holds it too, so that it outlives a killed supervisor until all younger entries of
     /// the list are undone.
@@ -82,7 +82,7 @@ impl Release {
             Self::KillProcess(pidfd) => (Op::KillProcess, Some(pidfd.as_fd()), &[]),
             Self::KillCgroup(group) => (Op::KillCgroup, Some(group.as_fd()), &[]),
             Self::RestoreTerminal { terminal, attributes } => {
-                (Op::RestoreTerminal, Some(terminal.as_fd()), attributes.bytes())
+                (Op::RestoreTerminal, Some(terminal.as_fd()), attributes.as_bytes())
             }
             Self::Unlock(lock) => (Op::Hold, Some(lock.as_fd()), &[]),
             Self::Path(path) => (path.op(), None, path.text()),

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# PID 1 of `bed alone`, already in its new namespaces: hides the machine's services, runs the command, stays to reap.
+# PID 1 of `bed alone`, already in its new namespaces: hides the machine's services, makes the machine's files
+# read-only, runs the command, stays to reap.
 #   alone-init.sh CGROUP2 TEMPORARY SOURCE TARGET CMD…
 set -e
 
@@ -11,15 +12,23 @@ ip link set lo up
 umount -l "$hierarchy"
 mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 "$hierarchy"
 # The checkout may be below one of the folders that are covered: bind it first.
-mkdir "$temporary/run" "$temporary/var-tmp"
+mkdir "$temporary/run" "$temporary/var-tmp" "$temporary/machines"
 chmod 1777 "$temporary/var-tmp"
 mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs "$temporary/run"
 mkdir -p "$temporary/run/bed/spawn" "$temporary/run/bed/target" "$temporary/run/lock"
 mount --bind "$source" "$temporary/run/bed/spawn"
 mount --bind "$target" "$temporary/run/bed/target"
+mount --bind "$target" "$target"
+mkdir -p /var/lib/machines
+mount --bind "$temporary/machines" /var/lib/machines
 mount --bind "$temporary/var-tmp" /var/tmp
+# A test that goes astray meets a read-only file system instead of the machine's files.
+mount -o remount,bind,ro /
 mount --rbind "$temporary/run" /run
 mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /tmp
+# Test binaries remember these paths, which may have just been covered.
+[ -d "$source" ] || { mkdir -p "$source" && mount --bind /run/bed/spawn "$source"; }
+[ -d "$target" ] || { mkdir -p "$target" && mount --bind /run/bed/target "$target"; }
 
 cd /
 set +e

@@ -7,7 +7,8 @@ bed_down() {
     need_root
     state=$(bed_state "$suite")
     if pid=$(bed_pid "$suite"); then
-        timeout 5 nsenter -t "$pid" -m -p -u -i -n -C -r -w -- systemctl --no-block poweroff >/dev/null 2>&1
+        # systemd's signal for poweroff.target, which needs no bus that works.
+        kill -s RTMIN+4 "$pid"
         for _ in $(seq 150); do
             bed_pid "$suite" >/dev/null || break
             sleep 0.1

@@ -64,19 +64,22 @@ impl HostState {
     /// Panics with the difference when the host, given a few seconds, does not look as before.
     #[track_caller]
     pub fn assert_unchanged(&self) {
+        let difference = self.difference();
+        assert!(difference.is_empty(), "the host is not as before:\n{}", difference.join("\n"));
+    }
+
+    /// What is there now (`+ …`) or gone (`- …`), once the host had a few seconds to become as before.
+    pub fn difference(&self) -> Vec<String> {
         let deadline = Instant::now() + SETTLE;
         loop {
             let now = HostState::take(&self.own_dir);
             let mut difference: Vec<String> =
                 now.facts.difference(&self.facts).map(|fact| format!("+ {fact}")).collect();
             difference.extend(self.facts.difference(&now.facts).map(|fact| format!("- {fact}")));
-            if difference.is_empty() {
-                return;
+            if difference.is_empty() || Instant::now() >= deadline {
+                return difference;
             }
-            if Instant::now() >= deadline {
-                panic!("the host is not as before:\n{}", difference.join("\n"));
-            }
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(20));
         }
     }
 }

@@ -6,7 +6,10 @@
 #![allow(dead_code, unused_imports, unused_macros)]
 
 pub mod case;
+pub mod faults;
 pub mod host_state;
+pub mod inject;
+pub mod leftovers;
 pub mod program;
 pub mod pty;
 pub mod runner;

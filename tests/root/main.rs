@@ -3,6 +3,17 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod faults;
+
+mod binds;
+mod exits;
+mod mounting;
+mod namespaces;
+mod planning;
+mod powers;
+mod streams;
+mod support;
+mod surroundings;
 
 use common::runner::{self, cases};
 use common::{Case, HostState, Outcome, Pty, skip};
@@ -10,7 +21,103 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    runner::main(needs, cases![harness::busybox_tree_has_a_shell, harness::host_state_sees_a_mount, harness::pty_talks])
+    runner::main(
+        needs,
+        cases![
+            harness::busybox_tree_has_a_shell,
+            harness::host_state_sees_a_mount,
+            harness::pty_talks,
+            exits::the_payloads_exit_status_is_spawns,
+            exits::status_133_is_kept_but_by_nspawn,
+            exits::death_by_signal_is_128_plus_n,
+            exits::below_a_stub_death_by_signal_is_128_plus_n,
+            exits::own_failures_are_125_to_127,
+            exits::a_script_without_its_interpreter_is_not_found,
+            exits::one_program_is_pid_1_and_leads_its_session,
+            exits::words_are_bytes,
+            exits::as_pid_2_a_stub_reaps_and_forwards,
+            exits::the_stub_hands_on_a_request_to_power_off,
+            exits::boot_runs_the_init_of_the_tree,
+            exits::without_words_a_login_shell_runs,
+            exits::termination_signals_end_it,
+            exits::a_hundred_starts_in_a_shell_loop[120],
+            streams::stdio_is_passed_through_without_a_terminal,
+            streams::the_hosts_null_device_is_not_handed_in,
+            streams::only_0_to_2_reach_the_payload,
+            streams::passed_sockets_arrive_with_their_number,
+            streams::a_directory_on_0_to_2_is_refused,
+            streams::a_directory_is_refused_with_all_other_mistakes,
+            streams::a_terminal_is_relayed_and_restored,
+            streams::three_escapes_end_it,
+            streams::in_the_background_it_runs_on,
+            streams::every_console_mode,
+            streams::quiet_leaves_only_warnings_and_errors,
+            namespaces::namespaces_are_as_asked,
+            namespaces::user_namespace_modes,
+            namespaces::pick_takes_the_range_of_the_name,
+            namespaces::owners_through_an_idmapped_tree,
+            namespaces::ownership_off_map_auto,
+            namespaces::mounts_below_the_tree_are_mapped_too,
+            namespaces::a_tree_that_cannot_be_mapped,
+            namespaces::a_tree_that_others_can_reach_gets_a_warning,
+            mounting::mounts_and_flags_are_these,
+            mounting::a_network_of_its_own_has_a_sys_of_its_own,
+            mounting::masked_files_are_empty_and_stay_so,
+            mounting::masks_and_sysctls_refuse,
+            mounting::content_of_dev,
+            mounting::device_policy_holds,
+            mounting::content_of_run_host,
+            mounting::modes_of_api_directories,
+            mounting::every_boot_has_an_id_of_its_own,
+            mounting::tmp_of_the_image_stays_when_asked,
+            surroundings::environment_is_exactly_this,
+            surroundings::programs_are_found_by_the_containers_path,
+            surroundings::hostname_is_the_machines_unless_said,
+            surroundings::machine_id_rules,
+            surroundings::credentials_are_set_and_loaded,
+            surroundings::secrets_show_nowhere,
+            surroundings::resolv_conf_modes,
+            surroundings::timezone_modes,
+            surroundings::a_network_of_its_own_has_lo_up,
+            powers::capabilities_of_root,
+            powers::capabilities_of_another_user,
+            powers::the_stub_has_no_power_that_its_program_lacks,
+            powers::what_the_caller_lacks_is_one_warning,
+            powers::no_new_privileges_and_filter,
+            powers::users_are_those_of_the_image,
+            powers::limits_that_nobody_sets,
+            powers::limits_that_are_set,
+            powers::oom_affinity_personality,
+            powers::working_directory,
+            powers::umask_signals_and_keyring_are_fresh,
+            binds::binds_and_their_options,
+            binds::owneridmap_shows_the_targets_owner,
+            binds::an_idmap_that_cannot_be_is_refused,
+            binds::sources_inside_the_image_stay_inside,
+            binds::targets_are_made_and_must_fit,
+            binds::a_source_that_is_not_named_is_temporary,
+            binds::tmpfs_and_its_options,
+            binds::inaccessible_paths,
+            binds::read_only_trees,
+            binds::bound_devices_are_allowed,
+            planning::a_dry_run_touches_nothing,
+            planning::a_dry_run_as_json_is_the_plan,
+            planning::names_come_from_the_directory,
+            planning::machines_are_found_by_name,
+            planning::missing_and_odd_trees_are_one_error,
+            planning::all_mistakes_are_said_at_once,
+            planning::a_name_in_use_is_refused,
+            planning::a_tree_in_use_is_refused,
+            planning::throw_away_copies,
+            planning::settings_files_are_refused,
+            planning::what_is_not_built_is_refused,
+            planning::without_systemd_there_is_one_notice,
+            planning::cleanup_removes_leftovers,
+            faults::every_call_fails_closed_without_user_namespace[300],
+            faults::every_call_fails_closed_with_user_namespace[300],
+            faults::every_call_fails_closed_with_stub_and_user[300],
+        ],
+    )
 }
 
 fn needs() -> Outcome {

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use spawn::error::Code;
 use spawn::sys::ofd_lock::{LockKind, OfdLock};
-use spawn::sys::terminal_attributes::TerminalAttributes;
+use spawn::sys::termios::TermState;
 use spawn::undo::{Control, Keeper, PathRelease, ProcessId, Release, RuntimeDir, Undo};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -151,10 +151,10 @@ fn a_killed_supervisor_leaves_nothing() {
     rustix::pty::grantpt(&pty).unwrap();
     rustix::pty::unlockpt(&pty).unwrap();
     let name = PathBuf::from(rustix::pty::ptsname(&pty, Vec::new()).unwrap().into_string().unwrap());
-    let before = TerminalAttributes::of(&pty).unwrap();
+    let before = TermState::read(&pty).unwrap().to_bytes();
     let mut supervisor = Supervisor::start("everything", &scratch.0, Some(&name));
     assert!(is_mounted(&scratch.at("mount")) && scratch.at("tree/a/b/file").exists());
-    assert_ne!(TerminalAttributes::of(&pty).unwrap(), before);
+    assert_ne!(TermState::read(&pty).unwrap().to_bytes(), before);
     let namespace = std::fs::File::open(format!("/proc/{}/ns/net", supervisor.child.id())).unwrap();
     let link = || {
         use std::os::fd::AsRawFd;
@@ -180,7 +180,7 @@ fn a_killed_supervisor_leaves_nothing() {
     assert!(Path::new("/etc/passwd").exists(), "links are not followed");
     assert!(!group_of(&scratch.0).exists());
     assert!(!link());
-    assert_eq!(TerminalAttributes::of(&pty).unwrap(), before);
+    assert_eq!(TermState::read(&pty).unwrap().to_bytes(), before);
     OfdLock::try_at(&scratch.at("lock"), LockKind::Exclusive).unwrap();
 }
 

@@ -4,7 +4,7 @@
 use super::{group_of, pidfd, run, sleeper};
 use spawn::error::Code;
 use spawn::sys::ofd_lock::{LockKind, OfdLock};
-use spawn::sys::terminal_attributes::TerminalAttributes;
+use spawn::sys::termios::TermState;
 use spawn::undo::{Group, Keeper, PathRelease, ProcessId, Record, Release, RuntimeDir, Undo};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -65,7 +65,7 @@ fn acquire_everything(dir: &Path, undo: &mut Undo) {
     run(&["ip", "link", "add", "ve-test", "type", "bridge"]);
 
     let terminal = std::fs::OpenOptions::new().read(true).write(true).open(std::env::var("TERMINAL").unwrap()).unwrap();
-    let attributes = TerminalAttributes::of(&terminal).unwrap();
+    let attributes = TermState::read(&terminal).unwrap();
     undo.push(Release::RestoreTerminal { terminal: terminal.try_clone().unwrap().into(), attributes }, "it").unwrap();
     let mut raw = rustix::termios::tcgetattr(&terminal).unwrap();
     raw.make_raw();

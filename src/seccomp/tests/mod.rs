@@ -23,6 +23,7 @@ fn request(posture: Posture) -> FilterRequest<'static> {
         socketcall: SocketCall::Guarded,
         sync: Sync::Honoured,
         log: Log::Nothing,
+        keyrings: Keyrings::Own,
     }
 }
 

@@ -72,6 +72,26 @@ fn nothing_said() {
     }
 }
 
+/// Without a user namespace the keyrings of the host's root would be the payload's.
+#[test]
+fn keyrings_of_the_host() {
+    let reaching = |posture| FilterRequest { keyrings: Keyrings::Host, ..request(posture) };
+    let hidden = Set::from([
+        "io_uring_setup",
+        "io_uring_enter",
+        "io_uring_register",
+        "userfaultfd",
+        "add_key",
+        "keyctl",
+        "request_key",
+    ]);
+    check(&reaching(Posture::Spawn), &default_set(), &hidden);
+    check(&reaching(Posture::SystemdNspawn), &default_set(), &Set::new());
+    let edits = lists(&["@keyring"]);
+    let hidden = Set::from(["io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd"]);
+    check(&FilterRequest { edits: &edits, ..reaching(Posture::Spawn) }, &default_set(), &hidden);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
 

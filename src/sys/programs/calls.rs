@@ -2,7 +2,7 @@
 //! Typed system calls of the small programs, on top of `rt::system_call`. Each returns `-errno` as `Err(errno)`.
 #![allow(dead_code, reason = "each of the two programs uses a part")]
 
-use crate::rt::system_call;
+use crate::rt::{Words, system_call};
 use core::ffi::CStr;
 use core::mem::{size_of, size_of_val};
 
@@ -26,6 +26,7 @@ mod number {
     pub const REBOOT: usize = 169;
     pub const GETDENTS64: usize = 217;
     pub const CLOCK_GETTIME: usize = 228;
+    pub const EXECVE: usize = 59;
     pub const EXIT_GROUP: usize = 231;
     pub const OPENAT: usize = 257;
     pub const UNLINKAT: usize = 263;
@@ -44,6 +45,7 @@ mod number {
     pub const READ: usize = 63;
     pub const WRITE: usize = 64;
     pub const PPOLL: usize = 73;
+    pub const EXECVE: usize = 221;
     pub const EXIT_GROUP: usize = 94;
     pub const NANOSLEEP: usize = 101;
     pub const CLOCK_GETTIME: usize = 113;
@@ -65,6 +67,8 @@ const OPENAT2: usize = 437;
 
 pub const ENOENT: i32 = 2;
 pub const EINTR: i32 = 4;
+pub const EACCES: i32 = 13;
+pub const ENOTDIR: i32 = 20;
 pub const EAGAIN: i32 = 11;
 pub const EISDIR: i32 = 21;
 
@@ -143,6 +147,17 @@ pub fn close(fd: i32) -> Result<usize> {
 /// Closes every descriptor from `first` on.
 pub fn close_from(first: i32) -> Result<usize> {
     call!(CLOSE_RANGE, first, u32::MAX, 0)
+}
+
+/// Marks one descriptor close-on-exec.
+pub fn close_on_exec(fd: i32) -> Result<usize> {
+    const CLOSE_RANGE_CLOEXEC: usize = 4;
+    call!(CLOSE_RANGE, fd, fd, CLOSE_RANGE_CLOEXEC)
+}
+
+/// execve(2) with the arrays that the kernel left us: only returns when it failed.
+pub fn execute(path: &CStr, argv: Words, env: Words) -> i32 {
+    call!(number::EXECVE, path.as_ptr(), argv.0, env.0).err().unwrap_or(0)
 }
 
 pub fn dup3(fd: i32, to: i32) -> Result<usize> {

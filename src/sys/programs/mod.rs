@@ -8,6 +8,8 @@ pub mod wire;
 
 // Programs of their own, compiled by build.rs; named here so that rustfmt finds them.
 #[cfg(false)]
+mod handover;
+#[cfg(false)]
 mod keeper;
 #[cfg(false)]
 mod stub;
@@ -19,6 +21,9 @@ use std::os::fd::OwnedFd;
 
 /// The keeper, an ELF executable. See `keeper.rs`.
 pub static KEEPER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/keeper"));
+
+/// What executes the payload, an ELF executable. See `handover.rs` for its arguments.
+pub static HANDOVER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/handover"));
 
 /// The stub PID 1, an ELF executable. See `stub.rs` for its arguments.
 pub static STUB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/stub"));
@@ -57,7 +62,7 @@ mod tests {
 
     #[test]
     fn the_programs_are_small_and_static() {
-        for program in [KEEPER, STUB] {
+        for program in [HANDOVER, KEEPER, STUB] {
             assert_eq!(&program[..4], b"\x7fELF");
             assert!(program.len() < 16 * 1024, "{} bytes", program.len());
         }

@@ -52,7 +52,28 @@ impl Arguments {
         // SAFETY: argc pointers to NUL-terminated strings follow it and stay for the life of the process.
         Some(unsafe { CStr::from_ptr(*self.stack.add(1 + index) as *const c_char) })
     }
+
+    /// The arguments from `rest` on with `first` in front of them, and the environment.
+    pub fn words(self, first: &'static CStr, rest: usize) -> Option<(Words, Words)> {
+        // SAFETY: argc is the first word at the initial stack pointer.
+        let count = unsafe { *self.stack };
+        if rest == 0 || rest > count {
+            return None;
+        }
+        // SAFETY: the slots 1 to argc hold the pointers of the arguments, a null pointer follows, then those of the
+        // environment. They are this process's own, writable, and no reference to them exists. `first` stays for the
+        // life of the process.
+        unsafe {
+            let slot = self.stack.add(rest).cast_mut();
+            slot.write(first.as_ptr() as usize);
+            Some((Words(slot), Words(self.stack.add(count + 2))))
+        }
+    }
 }
+
+/// A null-terminated array of C strings that stays for the life of the process.
+#[derive(Clone, Copy)]
+pub struct Words(pub *const usize);
 
 /// A system call; the result is negative (`-errno`) on failure.
 ///

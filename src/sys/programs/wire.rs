@@ -81,6 +81,22 @@ pub fn parse(message: &[u8]) -> Option<(Op, u32, &[u8])> {
     Some((Op::from_number(word(0)?)?, word(4)?, text))
 }
 
+/// The record by which init's last part reports that the payload could not be executed: the errno of the path that counts,
+/// and that path's index. The same bytes as those of the supervisor's other children.
+#[allow(dead_code, reason = "only the program that executes the payload fails to")]
+pub fn exec_failed(errno: i32, path: i32) -> [u8; 16] {
+    const FAILED: u8 = 1;
+    const INIT: u8 = 2;
+    const EXEC_STEP: u16 = 23;
+    let mut bytes = [0; 16];
+    bytes[0] = FAILED;
+    bytes[1] = INIT;
+    bytes[4..6].copy_from_slice(&EXEC_STEP.to_ne_bytes());
+    bytes[8..12].copy_from_slice(&errno.to_ne_bytes());
+    bytes[12..16].copy_from_slice(&path.to_ne_bytes());
+    bytes
+}
+
 /// Longest `RTM_DELLINK` message: `nlmsghdr`, `ifinfomsg`, one attribute with a name of at most 15 bytes and its NUL.
 pub const DELETE_LINK_MAX: usize = 16 + 16 + 4 + 16;
 

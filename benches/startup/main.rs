@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! What a start costs, against systemd-nspawn, crun and bubblewrap: run by `make bench` inside a nested host.
+//!
+//! The launchers of a row take turns within one run, so that what else the machine does hits all of them. Wall time is
+//! from before the launcher is spawned until it has been waited for; CPU time is user and system time of the launcher
+//! and of every descendant that was waited for on its behalf (getrusage(2), `RUSAGE_CHILDREN`): it leaves out PID 1,
+//! machined and the bus.
+
+mod boot;
+mod launchers;
+mod measure;
+mod memory;
+mod report;
+mod rows;
+mod seccomp;
+mod storm;
+
+use launchers::Bench;
+use report::Table;
+use std::path::PathBuf;
+
+fn main() {
+    if std::env::args().nth(1).as_deref() == Some(seccomp::INSTALL) {
+        return seccomp::install_and_tell();
+    }
+    let mut bench =
+        Bench { spawn: "spawn".into(), payload: PathBuf::new(), rounds: 30, trees: "/var/lib/spawn-bench".into() };
+    let (mut json, mut only) = (None, Vec::new());
+    for argument in std::env::args().skip(1) {
+        match argument.split_once('=') {
+            Some(("--spawn", path)) => bench.spawn = path.into(),
+            Some(("--payload", path)) => bench.payload = path.into(),
+            Some(("--rounds", n)) => bench.rounds = n.parse().expect("--rounds= takes a number"),
+            Some(("--rows", words)) => only = words.split_whitespace().map(str::to_owned).collect(),
+            Some(("--json", path)) => json = Some(PathBuf::from(path)),
+            // cargo passes words of its own.
+            _ => eprintln!("bench: {argument:?} is passed over"),
+        }
+    }
+    let wanted = |key: &str| only.is_empty() || only.iter().any(|word| key.contains(word.as_str()));
+    bench.prepare();
+    let mut table = Table::default();
+    let rows: [(&str, fn(&Bench, &mut Table)); 8] = [
+        ("version", rows::version),
+        ("spaced", rows::spaced),
+        ("repeated", rows::repeated),
+        ("plain", rows::plain),
+        ("storm", storm::run),
+        ("boot", boot::run),
+        ("memory", memory::run),
+        ("seccomp", seccomp::run),
+    ];
+    for (key, run) in rows {
+        if wanted(key) {
+            eprintln!("bench: {key}");
+            run(&bench, &mut table);
+        }
+    }
+    print!("{}", table.markdown(&bench));
+    if let Some(path) = json {
+        std::fs::write(path, table.json(&bench)).expect("the figures cannot be written");
+    }
+    bench.clean_up();
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Executes the payload in place of spawn's own binary.
+//!
+//! execve(2) resolves the program, a script's interpreter and an ELF file's loader in the image, and an image may name
+//! `/proc/self/exe` in each place. With this program in between that is a sealed file in memory and not spawn's binary,
+//! which root of the host could otherwise open and, when nobody runs it any more, overwrite (CVE-2019-5736).
+//!
+//! Arguments: its own name; the descriptor for the report of a failure; the number of paths to try; for each the path
+//! and the first word of the program; a word whose place is needed; then the other words of the program. The environment is passed on.
+
+#![no_std]
+#![no_main]
+
+#[path = "calls.rs"]
+mod calls;
+#[path = "rt.rs"]
+mod rt;
+#[path = "wire.rs"]
+mod wire;
+
+use calls::{EACCES, ENOENT, ENOTDIR};
+
+fn main(arguments: rt::Arguments) -> i32 {
+    let number = |index| arguments.get(index).and_then(|text| number(text.to_bytes()));
+    let (Some(report), Some(paths)) = (number(1), number(2)) else { return 255 };
+    if calls::close_on_exec(report).is_err() {
+        return 255;
+    }
+    let rest = 4 + 2 * paths as usize;
+    let mut worst = (ENOENT, 0);
+    for i in 0..paths {
+        let at = 3 + 2 * i as usize;
+        let (Some(path), Some(first)) = (arguments.get(at), arguments.get(at + 1)) else { return 255 };
+        let Some((argv, env)) = arguments.words(first, rest) else { return 255 };
+        // As execvp(3): what is not there is passed over, what may not be executed is remembered.
+        match calls::execute(path, argv, env) {
+            ENOENT | ENOTDIR => {}
+            EACCES => worst = (EACCES, i),
+            errno => {
+                worst = (errno, i);
+                break;
+            }
+        }
+    }
+    // The supervisor is gone if this fails, and ends us by other means.
+    let _told = calls::write(report, &wire::exec_failed(worst.0, worst.1));
+    1
+}
+
+fn number(text: &[u8]) -> Option<i32> {
+    core::str::from_utf8(text).ok()?.parse().ok().filter(|n| (0..0x10000).contains(n))
+}

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Every system call of a start fails once, and each time the start must fail closed: it ends soon with an error that
+//! names the step, or what runs is not weaker than without the fault; and nothing is left behind.
+
+use super::inject::{self, Place, Run, Sysno};
+use super::{Case, HostState, Outcome, Program, fail, leftovers};
+use rustix::io::Errno;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+/// An error must have come by then.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Calls, and what each fails with. Names that an architecture does not have are passed over.
+pub const CALLS: &[(&str, Errno)] = &[
+    ("open_tree", Errno::PERM),
+    ("move_mount", Errno::INVAL),
+    ("fsopen", Errno::NODEV),
+    ("fsconfig", Errno::INVAL),
+    ("fsmount", Errno::PERM),
+    ("mount_setattr", Errno::INVAL),
+    ("mount", Errno::PERM),
+    ("umount2", Errno::BUSY),
+    ("pivot_root", Errno::INVAL),
+    ("clone3", Errno::AGAIN),
+    ("unshare", Errno::NOSPC),
+    ("setns", Errno::PERM),
+    ("mkdir", Errno::NOSPC),
+    ("mkdirat", Errno::NOSPC),
+    ("mknodat", Errno::PERM),
+    ("symlinkat", Errno::NOSPC),
+    ("fchownat", Errno::PERM),
+    ("openat2", Errno::ACCESS),
+    ("rename", Errno::XDEV),
+    ("renameat", Errno::XDEV),
+    ("seccomp", Errno::INVAL),
+    ("capset", Errno::PERM),
+    ("prctl", Errno::INVAL),
+    ("setresuid", Errno::AGAIN),
+    ("setresgid", Errno::PERM),
+    ("setgroups", Errno::PERM),
+    ("sethostname", Errno::PERM),
+    ("prlimit64", Errno::PERM),
+    ("setsid", Errno::PERM),
+    ("dup3", Errno::MFILE),
+    ("execve", Errno::ACCESS),
+    ("execveat", Errno::NOENT),
+    ("close_range", Errno::INVAL),
+    ("keyctl", Errno::DQUOT),
+    ("bpf", Errno::PERM),
+    ("memfd_create", Errno::MFILE),
+    ("pidfd_open", Errno::MFILE),
+    ("pidfd_send_signal", Errno::PERM),
+    ("pipe2", Errno::MFILE),
+    ("socket", Errno::MFILE),
+    ("socketpair", Errno::MFILE),
+    ("connect", Errno::CONNREFUSED),
+    ("bind", Errno::ADDRINUSE),
+    ("sendmsg", Errno::PIPE),
+    ("recvmsg", Errno::CONNRESET),
+    ("sendto", Errno::NOBUFS),
+    ("recvfrom", Errno::NOMEM),
+    ("write", Errno::NOSPC),
+    ("rmdir", Errno::BUSY),
+    ("unlink", Errno::IO),
+    ("unlinkat", Errno::IO),
+    ("signalfd4", Errno::MFILE),
+    ("epoll_create1", Errno::MFILE),
+    ("epoll_ctl", Errno::NOSPC),
+];
+
+/// What `SPAWN_FAULTS=full` adds.
+const MORE: &[(&str, Errno)] = &[
+    ("openat", Errno::MFILE),
+    ("open", Errno::MFILE),
+    ("read", Errno::IO),
+    ("fcntl", Errno::MFILE),
+    ("ioctl", Errno::IO),
+    ("fstat", Errno::IO),
+    ("newfstatat", Errno::IO),
+    ("statx", Errno::IO),
+    ("statfs", Errno::IO),
+    ("readlink", Errno::IO),
+    ("readlinkat", Errno::IO),
+    ("getdents64", Errno::IO),
+    ("fchdir", Errno::ACCESS),
+    ("chdir", Errno::ACCESS),
+    ("waitid", Errno::INVAL),
+    ("poll", Errno::NOMEM),
+    ("ppoll", Errno::NOMEM),
+    ("epoll_wait", Errno::INVAL),
+    ("epoll_pwait", Errno::INVAL),
+    ("setsockopt", Errno::NOMEM),
+    ("getsockopt", Errno::NOMEM),
+    ("getsockname", Errno::NOMEM),
+    ("listen", Errno::ADDRINUSE),
+    ("rt_sigprocmask", Errno::INVAL),
+    ("rt_sigaction", Errno::INVAL),
+    ("getrandom", Errno::NOSYS),
+    ("ftruncate", Errno::IO),
+    ("fchmod", Errno::PERM),
+    ("pidfd_getfd", Errno::MFILE),
+    ("timerfd_create", Errno::MFILE),
+    ("sched_setaffinity", Errno::INVAL),
+    ("personality", Errno::INVAL),
+    ("capget", Errno::PERM),
+    ("lseek", Errno::SPIPE),
+    ("pread64", Errno::IO),
+    ("dup", Errno::MFILE),
+];
+
+/// Shows everything that a start may make weaker: filters, capabilities, ids, maps, mounts with their flags, limits.
+pub const PROBE: &str = "
+grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp)' /proc/self/status
+cat /proc/self/uid_map /proc/self/gid_map /proc/self/cgroup
+awk '{ t = $0; sub(/.* - /, \"\", t); split(t, f, \" \"); print $4, $5, $6, f[1] }' /proc/self/mountinfo
+cat /proc/self/limits
+hostname
+ls /proc/self/fd /dev /run/host
+ls /sys/class/net | head -n 3
+for n in pid ipc uts net mnt user cgroup; do readlink /proc/1/ns/$n | sed 's/[0-9].*//'; done
+cat /proc/sys/kernel/random/boot_id | wc -c
+cat /proc/kcore 2>&1 | head -c 40
+";
+
+/// A start whose calls are made to fail.
+pub struct Sweep<'a> {
+    pub case: &'a Case,
+    /// The command line; runs [`PROBE`].
+    pub program: Program,
+    pub tree: PathBuf,
+    /// Lines of the probe that may be missing, as the Plan has them as optional: texts that such lines hold.
+    pub optional: &'static [&'static str],
+}
+
+impl Sweep<'_> {
+    /// Fails each call in turn.
+    pub fn run(&self) -> Outcome {
+        leftovers::adopt_orphans()?;
+        let full = std::env::var_os("SPAWN_FAULTS").is_some_and(|v| v == "full");
+        let table: BTreeMap<Sysno, Errno> = CALLS
+            .iter()
+            .chain(if full { MORE } else { &[] })
+            .filter_map(|(name, errno)| Some((Sysno::from_str(name).ok()?, *errno)))
+            .collect();
+        let watched: Vec<Sysno> = table.keys().copied().collect();
+        // The first start makes what stays in the image and on the host.
+        self.program.run().expect_code(0);
+        let before = HostState::take(self.case.dir());
+        let clean = self.once(&watched, None)?;
+        if clean.status.and_then(|s| s.code()) != Some(0) {
+            return fail(format!("without a fault: {:?}\n{}\n{}", clean.status, clean.stdout, clean.stderr));
+        }
+        let mut complaints = Vec::new();
+        let mut tally = [0usize; 3];
+        let started = Instant::now();
+        for place in &clean.calls {
+            let errno = table[&place.call];
+            let run = self.once(&watched, Some((place, errno)))?;
+            let mut wrong = Vec::new();
+            match self.judge(&run, &clean, errno) {
+                Ok(verdict) => tally[verdict as usize] += 1,
+                Err(complaint) => wrong.push(complaint),
+            }
+            wrong.extend(leftovers::processes(Duration::from_secs(2)));
+            wrong.extend(leftovers::locks(&self.tree));
+            wrong.extend(self.left_on_host(&before, &run));
+            if !wrong.is_empty() {
+                complaints.push(format!(
+                    "{place} → {errno:?}: {}\n  stderr: {}",
+                    wrong.join("\n  "),
+                    run.stderr.trim()
+                ));
+            }
+        }
+        let [failed, harmless, passed_over] = tally;
+        println!(
+            "{} calls failed in turn in {:.1} s: {failed} starts failed, {harmless} were as without, {passed_over} did not come to it",
+            clean.calls.len(),
+            started.elapsed().as_secs_f32()
+        );
+        if std::env::var_os("SPAWN_FAULTS_LOG").is_some() || !complaints.is_empty() {
+            return if complaints.is_empty() {
+                Ok(())
+            } else {
+                fail(format!("{} faults:\n{}", complaints.len(), complaints.join("\n")))
+            };
+        }
+        Ok(())
+    }
+
+    fn once(&self, watched: &[Sysno], fault: Option<(&Place, Errno)>) -> std::io::Result<Run> {
+        inject::run(&self.program, &Case::spawn_path(), self.case.dir(), watched, fault, LIMIT + LIMIT)
+    }
+
+    fn judge(&self, run: &Run, clean: &Run, errno: Errno) -> Result<Verdict, String> {
+        let Some(status) = run.status else { return Err(format!("hangs for {:?}", run.elapsed)) };
+        if run.elapsed > LIMIT {
+            return Err(format!("took {:?}", run.elapsed));
+        }
+        if !run.fired {
+            return Ok(Verdict::PassedOver);
+        }
+        match status.code() {
+            Some(0) => weaker(&clean.stdout, &run.stdout, self.optional).map(|()| Verdict::Harmless),
+            Some(125..=127) => names_the_step(&run.stderr, errno).map(|()| Verdict::Failed),
+            _ => Err(format!("ended with {status}")),
+        }
+    }
+
+    /// What is left, but for what was reported as left. It is removed, so that it is complained of once.
+    fn left_on_host(&self, before: &HostState, run: &Run) -> Vec<String> {
+        let difference = before.difference();
+        let path = |line: &str| line.split(' ').nth(2).map(PathBuf::from);
+        for line in &difference {
+            if let Some(path) = path(line).filter(|_| line.starts_with("+ cgroup") || line.starts_with("+ file")) {
+                remove(&path);
+            }
+        }
+        let reported = |line: &String| path(line).is_some_and(|p| run.stderr.contains(&*p.to_string_lossy()));
+        difference.into_iter().filter(|line| !(line.starts_with('+') && reported(line))).collect()
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Verdict {
+    Failed,
+    Harmless,
+    PassedOver,
+}
+
+fn remove(path: &Path) {
+    // Deepest first; what cannot be removed shows in every later comparison.
+    let _ = Program::new("find").arg(path).args(["-depth", "-type", "d", "-exec", "rmdir", "{}", ";"]).run();
+    let _ = Program::new("rm").args(["-rf", "--one-file-system"]).arg(path).run();
+}
+
+/// The payload ran: it must have seen what it sees without a fault. Fewer capabilities are fine.
+fn weaker(clean: &str, now: &str, optional: &[&str]) -> Result<(), String> {
+    let mut differs = Vec::new();
+    let (mut then_lines, mut now_lines) = (clean.lines().peekable(), now.lines().peekable());
+    while let Some(line) = then_lines.next() {
+        match now_lines.peek() {
+            Some(other) if *other == line || fewer_capabilities(line, other) => {
+                now_lines.next();
+            }
+            _ if optional.iter().any(|text| line.contains(text)) => {}
+            other => {
+                differs.push(format!("\"{line}\" became {other:?}"));
+                if now.lines().any(|l| l == line) || other.is_none() {
+                    continue;
+                } else {
+                    now_lines.next();
+                }
+            }
+        }
+    }
+    differs.extend(now_lines.map(|line| format!("new: \"{line}\"")));
+    if differs.is_empty() { Ok(()) } else { Err(format!("it ran differently: {}", differs.join("; "))) }
+}
+
+fn fewer_capabilities(then: &str, now: &str) -> bool {
+    let set = |line: &str| -> Option<(String, u64)> {
+        let (name, bits) = line.split_once(":\t").filter(|(name, _)| name.starts_with("Cap"))?;
+        Some((name.into(), u64::from_str_radix(bits, 16).ok()?))
+    };
+    matches!((set(then), set(now)), (Some((a, then)), Some((b, now))) if a == b && now & !then == 0)
+}
+
+/// One error that a person can use: what failed and why, with its code.
+fn names_the_step(stderr: &str, errno: Errno) -> Result<(), String> {
+    let described = spawn::error::describe_errno(errno.raw_os_error());
+    let first = stderr.lines().find(|l| l.starts_with("spawn: ") && l.contains(" [E"));
+    let Some(first) = first else { return Err("no error line".into()) };
+    if stderr.contains("panicked") || first.contains("out of turn") {
+        return Err("the error does not say what failed".into());
+    }
+    if !stderr.contains(&described) {
+        return Err(format!("no line says {described}"));
+    }
+    Ok(())
+}

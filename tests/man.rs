@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! The manual has every option and every error code, with the text written for it in `man/options.md` and
+//! `man/errors.md`. `UPDATE_EXPECT=1` (which `make man` sets) writes the parts between the markers anew.
+
+use spawn::config::{Built, Key, Listing, Takes, Topic, keys};
+use spawn::error::Code;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+const BEGIN: &str = ".\\\" begin generated part\n";
+const END: &str = ".\\\" end generated part\n";
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("man").join(name)
+}
+
+/// The texts of a Markdown file by heading; comments are left out.
+fn texts(name: &str) -> BTreeMap<String, String> {
+    let source = std::fs::read_to_string(file(name)).unwrap();
+    let sections = source.split("\n## ").skip(1);
+    let split = |section: &str| {
+        let (heading, text) = section.split_once('\n').unwrap_or((section, ""));
+        (heading.trim().to_string(), text.trim().to_string())
+    };
+    sections.map(split).collect()
+}
+
+/// Text in roff: `code` is bold, *word* is italic.
+fn roff(text: &str) -> String {
+    let mut out = String::new();
+    let (mut bold, mut italic) = (false, false);
+    for c in text.chars() {
+        match c {
+            '`' => {
+                bold = !bold;
+                out += if bold { "\\fB" } else { "\\fR" };
+            }
+            '*' if !bold => {
+                italic = !italic;
+                out += if italic { "\\fI" } else { "\\fR" };
+            }
+            '-' => out += "\\-",
+            '\\' => out += "\\e",
+            '~' => out += "\\(ti",
+            '^' => out += "\\(ha",
+            '…' => out += "...",
+            '\n' => out += "\n",
+            c => out.push(c),
+        }
+    }
+    assert!(!bold && !italic, "unbalanced marks in: {text}");
+    // A line that starts with a dot or a quote would be a request.
+    out.lines().map(|l| if l.starts_with(['.', '\'']) { format!("\\&{l}\n") } else { format!("{l}\n") }).collect()
+}
+
+fn spelled(key: &Key) -> String {
+    let value = |joint: &str, name: &str| format!("`{joint}`*{name}*");
+    let long = key.long.map(|long| match key.takes {
+        Takes::Flag | Takes::OptionalOrWord(_) => format!("`--{long}`"),
+        Takes::Value(name) => format!("`--{long}`{}", value("=", name)),
+        Takes::Optional(name) => format!("`--{long}`[{}]", value("=", name)),
+    });
+    let short = key.short.map(|letter| match (key.long, key.takes) {
+        (_, Takes::Value(name)) => format!("`-{letter}` *{name}*"),
+        _ => format!("`-{letter}`"),
+    });
+    short.into_iter().chain(long).collect::<Vec<_>>().join(", ")
+}
+
+fn is_option(key: &&Key) -> bool {
+    (key.long.is_some() || key.short.is_some()) && key.listing != Listing::Hidden
+}
+
+fn options() -> String {
+    let texts = texts("options.md");
+    let mut used = Vec::new();
+    let mut out = String::new();
+    for (topic, heading) in Topic::ALL {
+        let built = |key: &&Key| key.topic == *topic && !matches!(key.built, Built::No(_));
+        let mut shown = keys::all().filter(is_option).filter(built).peekable();
+        if shown.peek().is_some() {
+            let _ = writeln!(out, ".SS {heading}");
+        }
+        for key in shown {
+            let text = texts.get(key.id).unwrap_or_else(|| panic!("man/options.md has no section {}", key.id));
+            used.push(key.id);
+            let _ = write!(out, ".TP\n{}{}", roff(&spelled(key)), roff(text));
+            if key.listing == Listing::SpawnOnly {
+                out += "Only under the name \\fBspawn\\fR.\n";
+            }
+        }
+    }
+    out += ".SS Not built yet\nThese are known and refused.\n";
+    for key in keys::all().filter(is_option) {
+        if let Built::No(reason) = key.built {
+            let _ = write!(out, ".TP\n{}{}", roff(&spelled(key)), roff(&format!("{}: {reason}.", key.help)));
+        }
+    }
+    let stray: Vec<_> = texts.keys().filter(|id| !used.contains(&id.as_str())).collect();
+    assert!(stray.is_empty(), "man/options.md has sections for no option: {stray:?}");
+    out
+}
+
+fn errors() -> String {
+    let texts = texts("errors.md");
+    let mut out = String::new();
+    for code in Code::ALL {
+        let heading = code.to_string();
+        let text = texts.get(&heading).unwrap_or_else(|| panic!("man/errors.md has no section {heading}"));
+        let _ = write!(out, ".TP\n{}{}", roff(&format!("`{heading}` {}", code.meaning())), roff(text));
+    }
+    assert_eq!(texts.len(), Code::ALL.len(), "man/errors.md has sections for no code");
+    out
+}
+
+/// Compares what is between the markers of a page, or writes it.
+fn check(page: &str, generated: &str) {
+    let path = file(page);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (head, rest) = text.split_once(BEGIN).expect("a line that begins the generated part");
+    let (old, tail) = rest.split_once(END).expect("a line that ends the generated part");
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(&path, format!("{head}{BEGIN}{generated}{END}{tail}")).unwrap();
+        return;
+    }
+    let changed = old.lines().zip(generated.lines()).find(|(a, b)| a != b);
+    assert!(old == generated, "man/{page} is not up to date ({changed:?}): run `make man`");
+}
+
+#[test]
+fn the_manual_has_every_option() {
+    check("spawn.1", &options());
+}
+
+#[test]
+fn the_manual_has_every_error_code() {
+    check("spawn-errors.7", &errors());
+}

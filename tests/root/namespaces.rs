@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Which namespaces a container has, and whose ids its users are.
+
+use crate::common::{Case, HostState, Outcome, Program, Reason};
+use crate::support::*;
+use std::os::unix::fs::MetadataExt;
+
+const ALWAYS: [&str; 5] = ["mnt", "pid", "ipc", "uts", "cgroup"];
+
+fn host(name: &str) -> Result<String, Reason> {
+    Ok(std::fs::read_link(format!("/proc/self/ns/{name}"))?.to_string_lossy().into_owned())
+}
+
+pub fn namespaces_are_as_asked(case: &mut Case) -> Outcome {
+    let tree = Tree::with_probe(case)?;
+    for (options, user, net) in [
+        (&[][..], true, false),
+        (&["--private-users=no"], false, false),
+        (&["--private-users=no", "--private-network"], false, true),
+        (&["--private-network"], true, true),
+        (&["--private-users=identity"], true, false),
+    ] {
+        let facts = tree.probe(case, options);
+        for name in ALWAYS {
+            assert_ne!(facts[format!("ns.{name}").as_str()], host(name)?, "{name} {options:?}");
+        }
+        assert_eq!(facts["ns.user"] != host("user")?, user, "{options:?}");
+        assert_eq!(facts["ns.net"] != host("net")?, net, "{options:?}");
+    }
+    Ok(())
+}
+
+fn map(tree: &Tree, case: &Case, name: Name, options: &[&str]) -> Result<Vec<String>, Reason> {
+    let script = "cat /proc/self/uid_map /proc/self/gid_map";
+    let run = tree.called(case, name, options)?.arg("-P").args(["sh", "-c", script]).run().expect_code(0);
+    Ok(run.stdout.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect())
+}
+
+/// Every mode, under both names; the map is one line and the same for users and groups.
+pub fn user_namespace_modes(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let whole = "0 0 4294967295";
+    for name in BOTH {
+        for (option, expected) in [
+            ("--private-users=no", whole),
+            ("--private-users=identity", "0 0 65536"),
+            ("--private-users=1000000", "0 1000000 65536"),
+            ("--private-users=1000000:4096", "0 1000000 4096"),
+            // The tree belongs to root, so this is the range from 0 on.
+            ("--private-users=yes", "0 0 65536"),
+        ] {
+            let shown = map(&tree, case, name, &[option, "--private-users-ownership=off"])?;
+            assert_eq!(shown, [expected, expected], "{name:?} {option}");
+        }
+        for option in ["--private-users=pick", "-U"] {
+            let shown = map(&tree, case, name, &[option])?;
+            let words: Vec<u32> = shown[0].split(' ').map(str::parse).collect::<Result<_, _>>()?;
+            assert_eq!(shown[0], shown[1]);
+            assert_eq!((words[0], words[1] & 0xffff, words[2]), (0, 0, 65536), "{name:?} {option}");
+            assert!((0x80000..=0x6fff_0000).contains(&words[1]), "{name:?} {option}");
+        }
+    }
+    // Without a word spawn picks, systemd-nspawn takes none.
+    assert_ne!(map(&tree, case, Name::Spawn, &[])?[0], whole);
+    assert_eq!(map(&tree, case, Name::Nspawn, &[])?[0], whole);
+    Ok(())
+}
+
+/// The name decides on the range, as with systemd-nspawn; one that is taken is left alone.
+pub fn pick_takes_the_range_of_the_name(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let first = map(&tree, case, Name::Spawn, &["-M", "nlock"])?;
+    assert_eq!(first[0], "0 755302400 65536");
+    let locks = std::path::Path::new("/run/systemd/nspawn-uid");
+    std::fs::create_dir_all(locks)?;
+    let lock = std::fs::File::create(locks.join("755302400"))?;
+    // Any open file description with an OFD lock will do: this process is another one.
+    let locked = rustix::fs::fcntl_lock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+    locked?;
+    let second = map(&tree, case, Name::Spawn, &["-M", "nlock"])?;
+    assert_ne!(second[0], first[0]);
+    Ok(())
+}
+
+/// No file changes owner; inside everything belongs to the container, and what is made there is root's on disk.
+pub fn owners_through_an_idmapped_tree(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let owner = |path: &str| std::fs::metadata(tree.path.join(path)).map(|m| (m.uid(), m.gid()));
+    let script =
+        "stat -c '%n %u:%g' / /etc/passwd /home/user; touch /made; mkdir /home/user/d; chown 1000:1000 /home/user/d";
+    for name in BOTH {
+        let run = tree.called(case, name, &["-U", "-P"])?.args(["sh", "-c", script]).run().expect_code(0);
+        assert_eq!(run.stdout, "/ 0:0\n/etc/passwd 0:0\n/home/user 1000:1000\n");
+        assert_eq!((owner("")?, owner("etc/passwd")?, owner("made")?), ((0, 0), (0, 0), (0, 0)));
+        assert_eq!((owner("home/user")?, owner("home/user/d")?), ((1000, 1000), (1000, 1000)));
+        std::fs::remove_file(tree.path.join("made"))?;
+        std::fs::remove_dir(tree.path.join("home/user/d"))?;
+    }
+    Ok(())
+}
+
+pub fn ownership_off_map_auto(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let script = "stat -c %u:%g /home/user";
+    let seen = |options: &[&str]| tree.script(case, options, script).trim().to_owned();
+    assert_eq!(seen(&["--private-users=1048576", "--private-users-ownership=off"]), "65534:65534");
+    assert_eq!(seen(&["--private-users=1048576", "--private-users-ownership=map"]), "1000:1000");
+    assert_eq!(seen(&["--private-users=1048576", "--private-users-ownership=auto"]), "1000:1000");
+    assert_eq!(seen(&["--private-users=1048576"]), "65534:65534", "a fixed range is for a tree that belongs to it");
+    // A tree that belongs to a range already.
+    Program::new("chown").args(["-R", "--no-dereference", "1048576:1048576"]).arg(&tree.path).run().expect_code(0);
+    let root = "cat /proc/self/uid_map; stat -c %u:%g /etc/passwd";
+    for options in [
+        &["--private-users=yes"][..],
+        &["--private-users=1048576"],
+        &["-U"],
+        &[],
+        &["-U", "--private-users-ownership=auto"],
+    ] {
+        let said = tree.script(case, options, root);
+        let words: Vec<&str> = said.split_whitespace().collect();
+        assert_eq!(words, ["0", "1048576", "65536", "0:0"], "{options:?}");
+    }
+    Ok(())
+}
+
+/// A mount below the tree (tmpfs can be mapped) does not stand in the way.
+pub fn mounts_below_the_tree_are_mapped_too(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let below = tree.path.join("mnt");
+    Program::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&below).run().expect_code(0);
+    std::fs::write(below.join("file"), "")?;
+    let said = tree.spawn(case, &["-U"]).args(["stat", "-c", "%u", "/mnt/file"]).run();
+    Program::new("umount").arg(&below).run().expect_code(0);
+    assert_eq!(said.expect_code(0).stdout, "0\n");
+    Ok(())
+}
+
+/// Where a part of the tree cannot be mapped: by default none, with one notice; asked for: an error naming the mount.
+pub fn a_tree_that_cannot_be_mapped(case: &mut Case) -> Outcome {
+    let tree = Tree::with_probe(case)?;
+    let below = tree.path.join("mnt");
+    Program::new("mount").args(["-t", "ramfs", "ramfs"]).arg(&below).run().expect_code(0);
+    let before = HostState::take(case.dir());
+    let named = format!("{} (ramfs)", below.display());
+
+    let run = tree.spawn(case, &[]).arg("/probe").run().expect_code(0);
+    let facts = Facts::of(&run.stdout);
+    assert_eq!(&facts["ns.user"], host("user")?);
+    assert_says(&run, &named);
+    assert_eq!(run.stderr.matches("user namespace").count(), 1, "{run}");
+    for options in [&["-U"][..], &["--private-users=pick"], &["--private-users=65536", "--private-users-ownership=map"]]
+    {
+        let run = tree.spawn(case, options).arg("/probe").run().expect_code(125);
+        assert_says(&run, &named);
+        assert_says(
+            &run,
+            &format!("asked for by {}", options[options.len() - 1])
+                .replace("--private-users-ownership=map", "--private-users"),
+        );
+    }
+    let run = tree.called(case, Name::Nspawn, &["-U"])?.arg("/probe").run().expect_code(1);
+    assert_says(&run, &named);
+    assert_says(&run, "is not built yet");
+    let run = tree.spawn(case, &["--private-users=no"]).arg("/probe").run().expect_code(0);
+    assert_silent_about(&run, "ramfs");
+    before.assert_unchanged();
+    Program::new("umount").arg(&below).run().expect_code(0);
+    Ok(())
+}
+
+/// An idmapped tree that other users of the host can reach gets one warning that says how to close it.
+pub fn a_tree_that_others_can_reach_gets_a_warning(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let warning = format!("chmod 0700 {}", tree.path.display());
+    let mode = |path: &std::path::Path, mode: u32| {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+    };
+    let says = |program: Program| program.arg("true").run().expect_code(0).stderr.matches(warning.as_str()).count();
+    mode(&tree.path, 0o755)?;
+    assert_eq!(says(tree.spawn(case, &[])), 1);
+    assert_eq!(says(tree.spawn(case, &["--private-users=no"])), 0, "there is no map");
+    assert_eq!(says(tree.spawn(case, &["-x"])), 0, "nothing of it reaches the disk");
+    assert_eq!(says(tree.spawn(case, &["--read-only"])), 0, "nothing of it reaches the disk");
+    assert_eq!(says(tree.called(case, Name::Nspawn, &["-U"])?), 0);
+    mode(&tree.path, 0o700)?;
+    assert_eq!(says(tree.spawn(case, &[])), 0, "the tree is closed");
+    mode(&tree.path, 0o755)?;
+    mode(case.dir(), 0o700)?;
+    assert_eq!(says(tree.spawn(case, &[])), 0, "a folder above is closed");
+    Ok(())
+}
