@@ -19,6 +19,7 @@ use crate::sys::termios::TermState;
 use crate::undo::{Control, PathRelease, ProcessId, Record, Release, Ticket, Undo};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::Pid;
+use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -36,6 +37,7 @@ pub struct Boot {
     pty: Option<Pty>,
     relays: [Option<OwnedFd>; 3],
     releases: Vec<Ticket>,
+    _held: Vec<OwnedFd>,
 }
 
 impl Boot {
@@ -51,7 +53,7 @@ impl Boot {
             Unit::Keep | Unit::Own { .. } => Some(place::make_now(session, undo, &mut releases)?),
         };
         let withheld = withheld(session, early.as_ref());
-        let Prepared { stager, init, pty, relays, passed, children_ends } = prepare::run(
+        let Prepared { stager, init, pty, relays, passed, children_ends, held } = prepare::run(
             plan,
             &Context {
                 tree: &session.tree,
@@ -67,6 +69,10 @@ impl Boot {
                 },
             },
         )?;
+        if let Some(pty) = &pty {
+            // Before the payload can ask for it.
+            let _best_effort = tcsetwinsize(&pty.master, window_size());
+        }
         let mut cloned = exec::start(&stager, &init, &passed)?;
         releases.push(undo.push(kill(cloned.pidfd())?, "the process that builds the mounts")?);
         // The children have their copies; the memory of the programs is not needed any more either.
@@ -90,7 +96,7 @@ impl Boot {
         session.log.set_leader(Pid::from_raw(released.pid));
         let ready = if plan.notify_ready { ReadyWhen::PayloadReady } else { ReadyWhen::Started };
         let manager = Rc::new(RefCell::new(ManagerNotify::new(ready, Instant::now())));
-        Ok(Self { released, place, notify, manager, pty, relays, releases })
+        Ok(Self { released, place, notify, manager, pty, relays, releases, _held: held })
     }
 
     /// Serves the container until its first process is gone, then releases what belongs to this boot.
@@ -119,10 +125,7 @@ impl Boot {
         let leader = Pid::from_raw(self.released.pid)
             .ok_or_else(|| Diagnostic::new(Code::ChildGone, "the container's first process has no pid"))?;
         let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-        let mut console = Console::new().fallback_size(supervise::size_from_environment(
-            std::env::var_os("COLUMNS").as_deref(),
-            std::env::var_os("LINES").as_deref(),
-        ));
+        let mut console = Console::new().fallback_size(Some(fallback_size()));
         if let Some(sink) = unwatched(session) {
             console = console.tap(sink);
         }
@@ -176,6 +179,19 @@ impl Boot {
         }
         outcome
     }
+}
+
+/// The size of the terminal that we are on, else [`fallback_size`].
+fn window_size() -> Winsize {
+    let (output, input) = (std::io::stdout(), std::io::stdin());
+    let known = [output.as_fd(), input.as_fd()].into_iter().filter_map(|fd| tcgetwinsize(fd).ok());
+    known.into_iter().find(|size| size.ws_col != 0 && size.ws_row != 0).unwrap_or_else(fallback_size)
+}
+
+/// What `$COLUMNS` and `$LINES` say, else the usual size.
+fn fallback_size() -> Winsize {
+    let (columns, lines) = (std::env::var_os("COLUMNS"), std::env::var_os("LINES"));
+    supervise::size_from_environment(columns.as_deref(), lines.as_deref()).unwrap_or(supervise::USUAL_SIZE)
 }
 
 fn warn(session: &Session<'_>, outcome: Result<()>) {

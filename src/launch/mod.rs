@@ -103,6 +103,7 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
         place::forget_scope(&session, &scope);
     }
     let unit = if plan.unit == Unit::Keep { UnitMode::Keep } else { UnitMode::Own };
+    say_starting(&session);
     loop {
         let outcome = Boot::start(&session, undo)?.serve(&session, undo)?;
         say_ended(&session, outcome);
@@ -110,6 +111,15 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
             Verdict::Exit(status) => return Ok(status),
             Verdict::Restart => {}
         }
+    }
+}
+
+/// systemd-nspawn's word before the start; under our own name only what is out of the ordinary is said.
+fn say_starting(session: &Session<'_>) {
+    let plan = session.plan;
+    if plan.invocation == Invocation::SystemdNspawn && !plan.quiet {
+        let words = format!("Starting container {} on {}.", plan.machine, plan.tree.path.display());
+        session.log.say(crate::log::Level::Notice, &words);
     }
 }
 

@@ -308,13 +308,19 @@ fn limits(s: &Settings, f: &Facts) -> Limits {
         (INFINITY, INFINITY),                   // RTTIME
     ];
     let may_raise = f.powers.0 & (1 << 24) != 0; // CAP_SYS_RESOURCE
-    let rlimits = defaults.into_iter().zip(RlimitResource::all()).map(|((soft, hard), resource)| {
+    // systemd-nspawn --settings=no leaves out its own defaults as well (src/nspawn/nspawn.c, `initialize_rlimits()`).
+    let inherited = s.invocation == Invocation::SystemdNspawn
+        && s.settings_mode.as_ref().is_some_and(|m| m.value == SettingsMode::No);
+    let rlimits = defaults.into_iter().zip(RlimitResource::all()).filter_map(|((soft, hard), resource)| {
         let n = usize::from(resource.number());
         let asked = s.rlimits.iter().rev().find(|r| usize::from(r.value.resource.number()) == n);
+        if inherited && asked.is_none() {
+            return None;
+        }
         let (soft, hard) = asked.map_or((soft, hard), |r| (r.value.soft, r.value.hard));
         let cap = if may_raise { INFINITY } else { f.hard_limits[n] };
         let value = Rlimit { resource, soft: soft.min(cap), hard: hard.min(cap) };
-        Sourced::new(value, asked.map_or(Origin::Default, |r| r.origin.clone()))
+        Some(Sourced::new(value, asked.map_or(Origin::Default, |r| r.origin.clone())))
     });
     Limits {
         rlimits: rlimits.collect(),

@@ -40,8 +40,12 @@ pub struct Masks {
 
 impl Masks {
     /// `ids` are the 128-bit ids that are meant, all others are random.
-    pub fn new(tree: &Path, dir: &Path, ids: &[&str]) -> Self {
-        let words = vec![(tree.display().to_string(), "<tree>"), (dir.display().to_string(), "<dir>")];
+    pub fn new(tree: &Path, dir: &Path, launcher: &Path, ids: &[&str]) -> Self {
+        let words = vec![
+            (launcher.display().to_string(), "<launcher>"),
+            (tree.display().to_string(), "<tree>"),
+            (dir.display().to_string(), "<dir>"),
+        ];
         let namespaces = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"]
             .iter()
             .filter_map(|name| {

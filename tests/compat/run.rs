@@ -61,7 +61,7 @@ pub fn run(case: &Case, line: &Line, launcher: &Path) -> Result<Facts, Reason> {
     let at = case.dir().join("tree");
     fresh_tree(case, &at, line)?;
     let before = tree::list(&at)?;
-    let masks = Masks::new(&at, case.dir(), &[UUID, IMAGE_ID]);
+    let masks = Masks::new(&at, case.dir(), launcher, &[UUID, IMAGE_ID]);
     let mut facts = Facts::default();
     let host_before = host::Picture::take();
     let mut running = Running::start(&program(case, line, launcher, &at), line.streams)?;

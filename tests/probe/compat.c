@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -417,7 +418,12 @@ static void processes(void) {
 
 static void input(void) {
     if (!isatty(0)) {
+        struct pollfd ready = { .fd = 0, .events = POLLIN };
         char bytes[4096];
+        if (poll(&ready, 1, 500) == 0) {
+            fact("stdin", "(nothing comes)");
+            return;
+        }
         ssize_t length = read(0, bytes, sizeof bytes - 1);
         bytes[length < 0 ? 0 : length] = 0;
         fact("stdin", "%s", length < 0 ? error_name(-1) : bytes);
