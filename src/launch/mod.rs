@@ -127,6 +127,7 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
     shared.extend(journal);
     let unit = if plan.unit == Unit::Keep { UnitMode::Keep } else { UnitMode::Own };
     let mut held = Held { console: HeldConsole::default(), control: Control::listen(&session.runtime)? };
+    say_starting(&session);
     loop {
         let boot = Boot::start(&session, &shared, undo)?;
         if let Some(ticket) = journal_link.take() {
@@ -140,5 +141,14 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
             }
             Verdict::Restart => {}
         }
+    }
+}
+
+/// systemd-nspawn's word before the start; under our own name only what is out of the ordinary is said.
+fn say_starting(session: &Session<'_>) {
+    let plan = session.plan;
+    if plan.invocation == Invocation::SystemdNspawn && !plan.quiet {
+        let words = format!("Starting container {} on {}.", plan.machine, plan.tree.path.display());
+        session.log.say(crate::log::Level::Notice, &words);
     }
 }
