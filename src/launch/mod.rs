@@ -91,13 +91,13 @@ pub fn failure_status(invocation: Invocation, d: &Diagnostic) -> u8 {
 }
 
 fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
+    let asked = range::ask(plan);
     let keeper = Keeper::start()?;
     if matches!(plan.unit, Unit::Scope { .. }) {
         keeper.ease_moves();
     }
     undo.replace_keeper(keeper)?;
     let signals = Signals::block()?;
-    let asked = range::ask(plan);
     let (runtime, stale) = RuntimeDir::claim(Path::new(BASE), plan.machine.as_str(), undo)?;
     for failure in stale.iter().flat_map(|s| &s.failures) {
         log.failure(failure);
