@@ -3,9 +3,7 @@
 //!
 //! Files: the kernel's Documentation/admin-guide/cgroup-v2.rst. What a kernel or a hierarchy lacks is `None`.
 
-use super::{Group, Hierarchy, Layout};
-use cgroups_rs::Cgroup;
-use cgroups_rs::memory::MemController;
+use super::{Group, Hierarchy};
 use cgroups_rs::pid::PidController;
 use serde::Serialize;
 use std::fmt;
@@ -51,8 +49,7 @@ impl Usage {
             oom_kills: oom_kills(group),
             ..Self::default()
         };
-        let (memory, tasks) = current(hierarchy, group);
-        Self { memory, tasks, ..sums }
+        Self { memory: number(group, "memory.current"), tasks: tasks(hierarchy, group), ..sums }
     }
 
     /// The later of two readings, where it has a value: the last one may find the group half gone.
@@ -106,22 +103,12 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// Memory and tasks now. cgroups-rs takes a hierarchy at `/sys/fs/cgroup` for granted and silently reads version 1 else;
-/// it also turns a missing file into 0, so the controller must be there.
-fn current(hierarchy: &Hierarchy, group: &Group) -> (Option<u64>, Option<u64>) {
-    let relative = hierarchy.relative(group.path()).filter(|p| p.to_str().is_some_and(|p| !p.is_empty()));
-    let (Layout::Unified, Some(relative)) = (hierarchy.layout, relative) else {
-        return (number(group, "memory.current"), number(group, "pids.current"));
-    };
-    let there = group.controllers().unwrap_or_default();
-    let cgroup = Cgroup::load(Box::new(cgroups_rs::hierarchies::V2::new()), relative);
-    if !cgroup.exists() {
-        return (None, None);
-    }
-    let has = |name: &str| there.iter().any(|c| c == name);
-    let memory: Option<&MemController> = cgroup.controller_of().filter(|_| has("memory"));
-    let pids: Option<&PidController> = cgroup.controller_of().filter(|_| has("pids"));
-    (memory.map(|m| m.memory_stat().usage_in_bytes), pids.and_then(|p| p.get_pid_current().ok()))
+/// Tasks now. Through the one controller of cgroups-rs: its `Cgroup` looks at every controller that there is, with
+/// regular expressions, and wants a hierarchy at `/sys/fs/cgroup`; its memory controller panics when the group goes
+/// meanwhile.
+fn tasks(hierarchy: &Hierarchy, group: &Group) -> Option<u64> {
+    let directory = hierarchy.directory(group.path())?;
+    PidController::new(directory, true).get_pid_current().ok()
 }
 
 fn number(group: &Group, file: &str) -> Option<u64> {

@@ -54,7 +54,7 @@ impl Boot {
                 range: session.range.as_ref().map(|r| r.range),
                 uuid: session.uuid,
                 notify: &notify,
-                stdio: &session.stdio,
+                stdio: &plan.stdio,
                 credentials: &session.credentials,
                 shared,
                 withheld,
@@ -74,11 +74,18 @@ impl Boot {
         };
         let entered = cloned.enter(plan, place.fd())?;
         releases.push(undo.push(kill(entered.pidfd())?, "the container's first process")?);
-        record::boot(session, &place, &entered, undo)?;
-        let mapping = entered.map(session.range.as_ref().map(|r| r.range))?;
-        let links = links::make(session, mapping.pid(), undo, &mut releases)?;
-        let leader = (mapping.pid(), mapping.pidfd());
-        let registered = register::register(session, leader, links.clone(), undo, &mut releases)?;
+        record::boot(session, &place, entered.pid(), undo)?;
+        let mapping = entered.map(plan, session.range.as_ref().map(|r| r.range))?;
+        let joined = links::make(session, mapping.pid(), undo, &mut releases).and_then(|links| {
+            let leader = (mapping.pid(), mapping.pidfd());
+            let registered = register::register(session, leader, links.clone(), undo, &mut releases)?;
+            Ok((links, registered))
+        });
+        let (links, registered) = match joined {
+            Ok(joined) => joined,
+            // A dead child is the reason, and has said its own.
+            Err(d) => return Err(mapping.blame(plan, d)),
+        };
         let mapped = mapping.wait_mounted(plan)?;
         place::enable_controllers(&place);
         let released = mapped.release(plan)?;

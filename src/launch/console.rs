@@ -64,7 +64,7 @@ impl HeldConsole {
             console = console.tap(Box::new(move |bytes| tap.borrow_mut().write(bytes)));
         }
         if let Some(pty) = pty {
-            let viewer = match session.stdio.mode {
+            let viewer = match session.plan.stdio.mode {
                 ConsoleMode::Interactive => Viewer::Interactive { input: input.as_fd(), output: output.as_fd() },
                 // The journal gets it line by line and escaped, not as a stream.
                 ConsoleMode::ReadOnly if is_journal(output.as_fd()) => Viewer::Passive,
@@ -119,7 +119,7 @@ impl HeldConsole {
 
 /// Console output that nobody can answer goes to the journal, under the machine's name.
 fn unwatched(session: &Session<'_>) -> Option<ConsoleSink> {
-    match session.stdio.mode {
+    match session.plan.stdio.mode {
         ConsoleMode::Passive | ConsoleMode::ReadOnly => ConsoleSink::open(session.plan.machine.as_str()).ok(),
         _ => None,
     }

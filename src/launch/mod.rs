@@ -3,10 +3,12 @@
 
 mod boot;
 mod bus_source;
+mod cleanup;
 mod console;
 mod credentials;
 mod exports;
 mod journal;
+mod keeper_source;
 mod links;
 mod place;
 mod range;
@@ -22,13 +24,15 @@ use crate::log::Logger;
 use crate::model::Id128;
 use crate::plan::{Plan, Unit};
 use crate::prepare::{self, Tree};
-use crate::supervise::{Signals, StdioFacts, StdioPlan, UnitMode, Verdict, plan_stdio, verdict};
+use crate::supervise::{Signals, UnitMode, Verdict, verdict};
 use crate::undo::{BASE, Control, Keeper, RuntimeDir, Undo};
 use boot::Boot;
+pub use cleanup::cleanup;
 use console::HeldConsole;
 use place::SharedBus;
 use range::HeldRange;
 use serve::Held;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 
 /// Exit statuses of our own failures (env(1), timeout(1) and podman(1) use the same).
@@ -50,9 +54,11 @@ pub(crate) struct Session<'a> {
     tree: Tree,
     range: Option<HeldRange>,
     uuid: Id128,
-    stdio: StdioPlan,
     credentials: Vec<(String, Vec<u8>)>,
-    signals: Signals,
+    /// Blocked to the end of the process: a stop that arrives while everything is released asks for what is happening
+    /// anyway, and unblocked it would replace the exit status (machined of systemd 258 and later sends SIGTERM to whoever
+    /// has registered a machine that has ended).
+    signals: ManuallyDrop<Signals>,
     runtime: RuntimeDir,
     bus: SharedBus,
 }
@@ -60,7 +66,11 @@ pub(crate) struct Session<'a> {
 /// Runs the container to its end and returns the exit status. Failures are reported through `log`.
 pub fn run(plan: &Plan, log: &Logger) -> u8 {
     let mut undo = Undo::unkept();
-    let result = run_in(plan, log, &mut undo);
+    let mut result = run_in(plan, log, &mut undo);
+    if undo.keeper().is_some_and(Keeper::has_ended) {
+        let end = "the keeper, the process that cleans up after a killed spawn, had ended by then";
+        result = result.map_err(|d| d.note(end));
+    }
     for failure in undo.run() {
         log.failure(&failure);
     }
@@ -85,9 +95,13 @@ pub fn failure_status(invocation: Invocation, d: &Diagnostic) -> u8 {
 }
 
 fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
-    let signals = Signals::block()?;
-    let stdio = plan_stdio(plan.console, &StdioFacts::of_this_process()).map_err(|mut d| d.remove(0))?;
-    undo.replace_keeper(Keeper::start()?)?;
+    let keeper = Keeper::start()?;
+    if matches!(plan.unit, Unit::Scope { .. }) {
+        keeper.ease_moves();
+    }
+    undo.replace_keeper(keeper)?;
+    let signals = ManuallyDrop::new(Signals::block()?);
+    let asked = range::ask(plan);
     let (runtime, stale) = RuntimeDir::claim(Path::new(BASE), plan.machine.as_str(), undo)?;
     for failure in stale.iter().flat_map(|s| &s.failures) {
         log.failure(failure);
@@ -100,17 +114,16 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
     let session = Session {
         plan,
         log,
-        range: HeldRange::take(plan, &tree)?,
+        range: HeldRange::take(plan, asked)?,
         credentials: credentials::read(&plan.credentials)?,
         tree,
         uuid,
-        stdio,
         signals,
         runtime,
         bus: SharedBus::default(),
     };
     if let Some(scope) = stale.and_then(|s| s.scope) {
-        place::forget_scope(&session, &scope);
+        place::forget_scope(&session.bus, &scope).unwrap_or_else(|d| log.failure(&d));
     }
     record::plan(&session)?;
     let mut shared = exports::make(plan, session.range.as_ref().map(|r| r.range), log, undo);

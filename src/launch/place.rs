@@ -63,7 +63,7 @@ pub fn make_now(session: &Session<'_>, undo: &mut Undo, releases: &mut Vec<Ticke
 
 /// The scope, made around the process that was cloned.
 pub fn scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, releases: &mut Vec<Ticket>) -> Result<Place> {
-    match connect(session) {
+    match connect(&session.bus) {
         Ok(()) => in_scope(session, cloned, undo, releases),
         Err(ConnectError::NoBus(d)) if matches!(session.plan.unit, Unit::Scope { fallback: true, .. }) => {
             let why = d.headline();
@@ -80,8 +80,8 @@ pub fn scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, releas
 }
 
 /// Connects to the system bus once.
-pub fn connect(session: &Session<'_>) -> std::result::Result<(), ConnectError> {
-    let mut bus = session.bus.borrow_mut();
+pub fn connect(bus: &SharedBus) -> std::result::Result<(), ConnectError> {
+    let mut bus = bus.borrow_mut();
     if bus.is_none() {
         *bus = Some(Bus::connect(CONNECT)?);
     }
@@ -89,13 +89,11 @@ pub fn connect(session: &Session<'_>) -> std::result::Result<(), ConnectError> {
 }
 
 /// Gets rid of a scope that a killed supervisor has left.
-pub fn forget_scope(session: &Session<'_>, unit: &str) {
-    let forgotten = connect(session).map_err(Diagnostic::from).and_then(|()| match session.bus.borrow_mut().as_mut() {
-        Some(bus) => bus.stop_scope(unit).and_then(|()| bus.wait_unit_gone(unit)),
+pub fn forget_scope(bus: &SharedBus, unit: &str) -> Result<()> {
+    connect(bus)?;
+    match bus.borrow_mut().as_mut() {
+        Some(bus) => bus.forget_scope(unit),
         None => Ok(()),
-    });
-    if let Err(d) = forgotten {
-        session.log.failure(&d);
     }
 }
 
@@ -106,6 +104,10 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
     let devices = device_access(devices);
     let description = format!("Container {}", plan.machine);
     let pid = Pid::from_raw(cloned.pid()).ok_or_else(|| Diagnostic::new(Code::Clone, "the stager has no pid"))?;
+    let hierarchy = hierarchy()?;
+    let group = hierarchy.mount_point.join(slice.group()).join(name);
+    let home = hierarchy.open(&Hierarchy::own_path()?.unwrap_or_else(|| "/".into()))?;
+    releases.push(undo.push(Release::EmptyScope { group, home: hold(&home)? }, "the scope's control group")?);
     let started = {
         let mut bus = session.bus.borrow_mut();
         let Some(bus) = bus.as_mut() else { return Ok(Place::NOWHERE) };
@@ -131,7 +133,6 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
         }
         Err(d) => return Err(d),
     }
-    let hierarchy = hierarchy()?;
     let unit = hierarchy.open(&cgroup_of(cloned.pid())?)?;
     let payload = unit.ensure_child(OsStr::new("payload"))?;
     delegate(session, &payload)?;
@@ -210,11 +211,12 @@ fn remove_group(removal: &GroupRemoval) -> PathRelease {
 }
 
 fn kill_group(group: &Group) -> Result<Release> {
-    let fd: OwnedFd = group
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(|e| Diagnostic::new(Code::CgroupFailed, "cannot hold on to the payload's control group").io(&e))?;
-    Ok(Release::KillCgroup(fd))
+    hold(group).map(Release::KillCgroup)
+}
+
+fn hold(group: &Group) -> Result<OwnedFd> {
+    let held = group.as_fd().try_clone_to_owned();
+    held.map_err(|e| Diagnostic::new(Code::CgroupFailed, "cannot hold on to a control group").io(&e))
 }
 
 /// A group of its own on whatever cgroup2 is mounted; without one, none.

@@ -4,7 +4,6 @@
 use super::Session;
 use super::place::Place;
 use crate::error::{Code, Diagnostic, Result};
-use crate::exec::Entered;
 use crate::undo::{Group, ProcessId, Record, Undo};
 
 /// Writes the plan, which holds no secrets, for whoever asks later what runs here.
@@ -15,13 +14,13 @@ pub fn plan(session: &Session<'_>) -> Result<()> {
 }
 
 /// Writes who runs the machine and where, for a later start that has to clean up.
-pub fn boot(session: &Session<'_>, place: &Place, entered: &Entered, undo: &Undo) -> Result<()> {
+pub fn boot(session: &Session<'_>, place: &Place, leader: i32, undo: &Undo) -> Result<()> {
     let failed = |e: std::io::Error| Diagnostic::new(Code::Prepare, "cannot describe this process").io(&e);
     let mut record = Record::of_this_process().map_err(failed)?;
     record.keeper = undo.keeper().and_then(|k| k.process_id());
     record.scope = place.scope.clone();
     record.group = group(place);
-    record.leader = ProcessId::of(entered.pid());
+    record.leader = ProcessId::of(leader);
     record.undo = undo.recordable();
     session.runtime.write_record(&record)
 }

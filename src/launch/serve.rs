@@ -5,6 +5,7 @@ use super::Session;
 use super::boot::Boot;
 use super::bus_source::{BusSource, Registered};
 use super::console::HeldConsole;
+use super::keeper_source::KeeperSource;
 use super::sources::{ControlSource, NotifySource};
 use super::usage::{Consumed, OomSource};
 use crate::error::Result;
@@ -71,6 +72,8 @@ impl Boot {
         let mut sources: Vec<&mut dyn supervise::Source> = vec![&mut notify, &mut control];
         sources.extend(bus.as_mut().map(|bus| bus as &mut dyn supervise::Source));
         sources.extend(oom.as_mut().map(|oom| oom as &mut dyn supervise::Source));
+        let mut keeper = KeeperSource::new(session, place, self.released.pid, undo)?;
+        sources.push(&mut keeper);
         let manager = Rc::clone(&self.manager);
         let outcome = supervise::run(Running {
             leader: Leader { pid: self.released.pid, pidfd },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! What the supervisor's loop serves for every container: the notify socket and the control socket.
 
-use crate::error::Result;
+use crate::error::{Code, Diagnostic, Result};
 use crate::plan::Plan;
 use crate::supervise::notify::{ManagerNotify, NotifyServer, PayloadNotice, Received};
 use crate::supervise::{Request, Source};
@@ -83,10 +83,7 @@ impl Source for ControlSource<'_> {
         let (machine, leader) = (self.plan.machine.as_str(), self.leader);
         self.control
             .serve(|| serde_json::json!({ "machine": machine, "leader": leader, "state": "running" }))
-            .map_err(|e| {
-                crate::error::Diagnostic::new(crate::error::Code::SuperviseFailed, "cannot serve the control socket")
-                    .errno(e)
-            })?;
+            .map_err(|e| Diagnostic::new(Code::SuperviseFailed, "cannot serve the control socket").errno(e))?;
         Ok(Vec::new())
     }
 }

@@ -4,6 +4,7 @@
 //! What is marked "child-safe" may be called between `clone` and `execve`: it allocates nothing and takes no lock.
 #![allow(unsafe_code)]
 
+pub mod beside;
 pub mod bpf;
 pub mod caps;
 pub mod child;

@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod faults;
 
 mod bed;
 mod guest;
@@ -71,6 +72,15 @@ fn main() -> ExitCode {
             many::the_terminal_stays_across_a_reboot,
             many::one_hundred_in_a_loop[240],
             many::one_hundred_at_once[300],
+            faults::every_call_fails_closed_in_a_scope[400],
+            faults::killed_supervisor_leaves_nothing[300],
+            faults::supervisor_and_keeper_killed,
+            faults::killed_keeper_is_replaced,
+            faults::hup_quit_and_term_are_orderly,
+            faults::hundred_at_once[300],
+            faults::name_in_use,
+            faults::name_of_a_foreign_unit,
+            faults::tree_in_use_by_the_other_launcher,
         ],
     )
 }
