@@ -32,6 +32,7 @@ use console::HeldConsole;
 use place::SharedBus;
 use range::HeldRange;
 use serve::Held;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 
 /// Exit statuses of our own failures (env(1), timeout(1) and podman(1) use the same).
@@ -54,7 +55,10 @@ pub(crate) struct Session<'a> {
     range: Option<HeldRange>,
     uuid: Id128,
     credentials: Vec<(String, Vec<u8>)>,
-    signals: Signals,
+    /// Blocked to the end of the process: a stop that arrives while everything is released asks for what is happening
+    /// anyway, and unblocked it would replace the exit status (machined of systemd 258 and later sends SIGTERM to whoever
+    /// has registered a machine that has ended).
+    signals: ManuallyDrop<Signals>,
     runtime: RuntimeDir,
     bus: SharedBus,
 }
@@ -97,7 +101,7 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
         keeper.ease_moves();
     }
     undo.replace_keeper(keeper)?;
-    let signals = Signals::block()?;
+    let signals = ManuallyDrop::new(Signals::block()?);
     let (runtime, stale) = RuntimeDir::claim(Path::new(BASE), plan.machine.as_str(), undo)?;
     for failure in stale.iter().flat_map(|s| &s.failures) {
         log.failure(failure);

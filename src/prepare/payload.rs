@@ -6,7 +6,7 @@ use crate::error::{Code, Diagnostic, Result};
 use crate::exec::{Handover, Init, Stdio, Stub};
 use crate::image::{UserIdentity, resolve_user};
 use crate::model::StartMode;
-use crate::plan::{Plan, Process};
+use crate::plan::{Plan, Process, Shared};
 use crate::supervise::{Stdio as Wanted, StdioPlan, pty::Pty};
 use crate::sys::caps::Sets;
 use crate::sys::exec::StringArray;
@@ -71,6 +71,12 @@ pub fn init(
     Ok(Init {
         user_namespace: plan.user_namespace.is_some(),
         cgroup_namespace: true,
+        incoming: context
+            .shared
+            .iter()
+            .find(|s| s.what == Shared::Incoming)
+            .map(|s| c_string(s.target.as_os_str()))
+            .transpose()?,
         hostname: c_string(OsStr::new(plan.hostname.as_str()))?,
         affinity: plan.limits.cpu_affinity.as_ref().map(|a| mask(a.value.cpus())),
         personality: plan.limits.personality.as_ref().map(|p| p.value.raw()),
