@@ -9,7 +9,7 @@ CARGO_TARGET_DIR ?= target
 export CARGO_TARGET_DIR := $(abspath $(CARGO_TARGET_DIR))
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: all demo check bench lint man install clean toolchain
+.PHONY: all demo check bench lint man install install-drop-in clean toolchain
 
 all: toolchain
 	cargo build --release --locked
@@ -29,8 +29,9 @@ lint:
 bench: toolchain
 	benches/run
 
+# Writes the generated parts of man/spawn.1 and man/spawn-errors.7 anew; a test compares them.
 man: toolchain
-	cargo run --quiet --locked --package xtask -- man
+	UPDATE_EXPECT=1 cargo test --quiet --locked --test man
 
 install: all
 	install -D -m 0755 $(CARGO_TARGET_DIR)/release/spawn $(DESTDIR)$(bindir)/spawn
@@ -38,10 +39,18 @@ install: all
 		[ -e "$$page" ] || continue; \
 		install -D -m 0644 "$$page" "$(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/}"; \
 	done
-	set -e; for unit in units/*.service units/*.slice; do \
-		[ -e "$$unit" ] || continue; \
-		install -D -m 0644 "$$unit" "$(DESTDIR)$(unitdir)/$${unit##*/}"; \
+	set -e; for unit in units/*.service.in; do \
+		file="$${unit##*/}"; \
+		install -d "$(DESTDIR)$(unitdir)"; \
+		sed 's|@bindir@|$(bindir)|g' "$$unit" >"$(DESTDIR)$(unitdir)/$${file%.in}"; \
 	done
+	install -D -m 0644 units/spawn.catalog $(DESTDIR)$(prefix)/lib/systemd/catalog/spawn.catalog
+
+# Lets `machinectl start NAME` and systemd-nspawn@NAME.service use spawn. Removing the file undoes it.
+install-drop-in: install
+	install -d "$(DESTDIR)$(unitdir)/systemd-nspawn@.service.d"
+	sed 's|@bindir@|$(bindir)|g' units/systemd-nspawn@.service.d/50-spawn.conf.in \
+		>"$(DESTDIR)$(unitdir)/systemd-nspawn@.service.d/50-spawn.conf"
 
 clean:
 	cargo clean

@@ -238,6 +238,7 @@ pub fn fill_run_host(at: BorrowedFd<'_>, info: &HostInfo<'_>, owner: Owner) -> s
     }
     dir(at, "inaccessible/dir", 0, owner)?;
     dir(at, "incoming", 0o600, owner)?;
+    dir(at, "unix-export", 0o755, owner)?;
     if info.credentials {
         dir(at, "credentials", 0o500, owner)?;
     }
