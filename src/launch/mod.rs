@@ -152,7 +152,7 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
 fn say_starting(session: &Session<'_>) {
     let plan = session.plan;
     if plan.invocation == Invocation::SystemdNspawn && !plan.quiet {
-        let words = format!("Starting container {} on {}.", plan.machine, plan.tree.path.display());
-        session.log.say(crate::log::Level::Notice, &words);
+        let (name, tree) = (&plan.machine, plan.tree.path.display());
+        crate::log::notice!(session.log, crate::log::MessageId::Notice, "Starting container {name} on {tree}.");
     }
 }
