@@ -161,7 +161,7 @@ impl Boot {
         let outcome = supervise::run(Running {
             leader: Leader { pid: self.released.pid, pidfd: self.released.pidfd.as_fd() },
             console: &mut console,
-            signals: &session.signals,
+            signals: session.signals,
             stop: StopPolicy::new(plan.process.kill_signal.map(SignalNumber::from), plan.invocation),
             sources,
             observer: &mut |event| match event {

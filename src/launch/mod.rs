@@ -41,7 +41,7 @@ pub(crate) struct Session<'a> {
     uuid: Id128,
     stdio: StdioPlan,
     credentials: Vec<(String, Vec<u8>)>,
-    signals: Signals,
+    signals: &'a Signals,
     runtime: RuntimeDir,
     bus: SharedBus,
 }
@@ -50,7 +50,13 @@ pub(crate) struct Session<'a> {
 pub fn run(plan: &Plan, log: &Logger) -> u8 {
     log.set_machine(plan.machine.as_str());
     let mut undo = Undo::unkept();
-    let result = run_in(plan, log, &mut undo);
+    let result = Signals::block().and_then(|signals| {
+        let result = run_in(plan, log, &signals, &mut undo);
+        // Whoever asks us to end from here on asks for what is being done: machined 258 and later send SIGTERM to the
+        // supervisor of a machine whose leader is gone.
+        signals.keep_blocked();
+        result
+    });
     for failure in undo.run() {
         log.failure(&failure);
     }
@@ -74,13 +80,12 @@ pub fn failure_status(invocation: Invocation, d: &Diagnostic) -> u8 {
     }
 }
 
-fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
+fn run_in(plan: &Plan, log: &Logger, signals: &Signals, undo: &mut Undo) -> Result<u8> {
     let keeper = Keeper::start()?;
     if matches!(plan.unit, Unit::Scope { .. }) {
         keeper.ease_moves();
     }
     undo.replace_keeper(keeper)?;
-    let signals = Signals::block()?;
     let stdio = plan_stdio(plan.console, &StdioFacts::of_this_process()).map_err(|mut d| d.remove(0))?;
     let (runtime, stale) = RuntimeDir::claim(Path::new(BASE), plan.machine.as_str(), undo)?;
     for failure in stale.iter().flat_map(|s| &s.failures) {
