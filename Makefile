@@ -11,8 +11,12 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .PHONY: all demo check bench lint man install clean toolchain
 
+# Linked statically, position-independent all the same: a third of what it takes to start the program was the dynamic
+# linker's, and every process that it clones has fewer mappings to copy. It needs no C library of the host either.
+STATIC = -C target-feature=+crt-static
+
 all: toolchain
-	cargo build --release --locked
+	cargo rustc --release --locked --bin spawn -- $(STATIC)
 
 # The main job on real input: boots a Debian container and shows what systemd, machined and journald know of it.
 demo: toolchain
