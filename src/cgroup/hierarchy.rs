@@ -68,6 +68,11 @@ impl Hierarchy {
         Ok(Group::from_parts(fd, path.to_owned()))
     }
 
+    /// The directory of the group that `/proc/PID/cgroup` names `path`. `None` when it is not visible here.
+    pub fn directory(&self, path: &Path) -> Option<PathBuf> {
+        Some(self.mount_point.join(self.relative(path)?))
+    }
+
     /// Our own group, as `/proc/self/cgroup` names it. `None` when it has no cgroup2 line.
     pub fn own_path() -> Result<Option<PathBuf>> {
         Ok(Self::own_path_in(&read("/proc/self/cgroup")?))
@@ -78,11 +83,6 @@ impl Hierarchy {
         let path = cgroup.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
         let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
         Some(PathBuf::from(OsString::from_vec(path.to_vec())))
-    }
-
-    /// Where the group `path` is in the file system. `None` when it is not below the mount point.
-    pub(super) fn directory(&self, path: &Path) -> Option<PathBuf> {
-        Some(self.mount_point.join(self.relative(path)?))
     }
 
     /// `path` relative to the mount point. `None` when it lies outside (`/..` in a cgroup namespace).

@@ -4,7 +4,6 @@
 //! Files: the kernel's Documentation/admin-guide/cgroup-v2.rst. What a kernel or a hierarchy lacks is `None`.
 
 use super::{Group, Hierarchy};
-use cgroups_rs::cpu::CpuController;
 use cgroups_rs::pid::PidController;
 use serde::Serialize;
 use std::fmt;
@@ -41,20 +40,16 @@ pub struct Io {
 impl Usage {
     /// Reads the group; never fails, and a group that is gone gives nothing.
     pub fn read(hierarchy: &Hierarchy, group: &Group) -> Self {
-        // Its controllers one by one: its `Cgroup` looks at every controller that there is, with regular expressions,
-        // and wants a hierarchy at `/sys/fs/cgroup`; its memory controller panics when the group goes meanwhile.
-        let directory = || hierarchy.directory(group.path());
-        let cpu = directory().map(|d| CpuController::new(d, true).cpu().stat);
-        let tasks = directory().and_then(|d| PidController::new(d, true).get_pid_current().ok());
-        Self {
-            cpu: cpu.and_then(|t| keyed(&t, "usage_usec")).map(Duration::from_micros),
-            memory: number(group, "memory.current"),
+        // systemd removes a group as soon as it is empty: first what matters most.
+        let sums = Self {
+            cpu: group.read("cpu.stat").ok().and_then(|t| keyed(&t, "usage_usec")).map(Duration::from_micros),
             memory_peak: number(group, "memory.peak"),
-            oom_kills: group.read("memory.events").ok().and_then(|t| keyed(&t, "oom_kill")),
-            tasks,
             tasks_peak: number(group, "pids.peak"),
             io: group.read("io.stat").ok().map(|t| io(&t)),
-        }
+            oom_kills: oom_kills(group),
+            ..Self::default()
+        };
+        Self { memory: number(group, "memory.current"), tasks: tasks(hierarchy, group), ..sums }
     }
 
     /// The later of two readings, where it has a value: the last one may find the group half gone.
@@ -69,6 +64,11 @@ impl Usage {
             io: self.io.or(earlier.io),
         }
     }
+}
+
+/// Processes of the group and all below it that were killed for want of memory.
+pub fn oom_kills(group: &Group) -> Option<u64> {
+    group.read("memory.events").ok().and_then(|t| keyed(&t, "oom_kill"))
 }
 
 /// "consumed 1.234 s CPU, 34.5 MB memory peak, 12 tasks peak, …"; what is not known is left out.
@@ -101,6 +101,14 @@ impl fmt::Display for Bytes {
         }
         write!(f, "{value:.1} TB")
     }
+}
+
+/// Tasks now. Through the one controller of cgroups-rs: its `Cgroup` looks at every controller that there is, with
+/// regular expressions, and wants a hierarchy at `/sys/fs/cgroup`; its memory controller panics when the group goes
+/// meanwhile.
+fn tasks(hierarchy: &Hierarchy, group: &Group) -> Option<u64> {
+    let directory = hierarchy.directory(group.path())?;
+    PidController::new(directory, true).get_pid_current().ok()
 }
 
 fn number(group: &Group, file: &str) -> Option<u64> {

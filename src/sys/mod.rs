@@ -15,6 +15,7 @@ pub mod mount_attr;
 pub mod mount_setattr;
 pub mod net;
 pub mod ofd_lock;
+pub mod own_arguments;
 pub mod process;
 pub mod programs;
 pub mod seccomp;

@@ -75,6 +75,11 @@ impl Keeper {
         self.process.pidfd.as_fd()
     }
 
+    /// Whether it is gone.
+    pub fn has_ended(&self) -> bool {
+        wait_readable(self.pidfd(), Duration::ZERO) == Ok(true)
+    }
+
     /// The connection. Clones of this process close it.
     pub fn connection(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
