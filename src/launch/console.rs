@@ -138,16 +138,3 @@ fn unwatched(session: &Session<'_>) -> Option<ConsoleSink> {
 fn is_journal(fd: BorrowedFd<'_>) -> bool {
     StderrIs::detect(std::env::var_os("JOURNAL_STREAM").as_deref(), fd) == StderrIs::Journal
 }
-
-/// The size of the terminal that we are on, else [`fallback_size`].
-pub fn window_size() -> Winsize {
-    let (output, input) = (std::io::stdout(), std::io::stdin());
-    let known = [output.as_fd(), input.as_fd()].into_iter().filter_map(|fd| tcgetwinsize(fd).ok());
-    known.into_iter().find(|size| size.ws_col != 0 && size.ws_row != 0).unwrap_or_else(fallback_size)
-}
-
-/// What `$COLUMNS` and `$LINES` say, else the usual size.
-fn fallback_size() -> Winsize {
-    let (columns, lines) = (std::env::var_os("COLUMNS"), std::env::var_os("LINES"));
-    supervise::size_from_environment(columns.as_deref(), lines.as_deref()).unwrap_or(supervise::USUAL_SIZE)
-}

@@ -67,6 +67,12 @@ impl Signals {
         }
     }
 
+    /// Leaves the signals blocked for the rest of the process, which is about to end: none that arrives now, or has
+    /// arrived and was not taken, ends it in the middle of its last work.
+    pub fn keep_blocked(self) {
+        std::mem::forget(self);
+    }
+
     /// Readable when a signal has arrived.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
