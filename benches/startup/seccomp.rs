@@ -23,6 +23,7 @@ pub fn install_and_tell() {
         posture: Posture::Spawn,
         socketcall: SocketCall::Guarded,
         sync: Sync::Honoured,
+        keyrings: spawn::seccomp::Keyrings::Own,
         log: Log::Nothing,
     };
     let begin = Instant::now();

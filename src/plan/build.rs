@@ -2,6 +2,7 @@
 //! Settings and facts become a plan, or every reason why they cannot.
 
 use super::*;
+use crate::bus::properties::TypedProperty;
 use crate::error::{Code, Sourced};
 
 /// Builds the plan. Pure: the same settings and facts always give the same plan.
@@ -108,12 +109,15 @@ fn refusals(s: &Settings, f: &Facts) -> Vec<Diagnostic> {
         );
     }
     if !f.root {
-        wrong.push(
-            Diagnostic::new(Code::NeedRoot, "only root can start a container so far")
-                .help("run the command with sudo(8)"),
-        );
+        wrong.push(need_root());
     }
+    wrong.extend(s.properties.iter().filter_map(|p| TypedProperty::parse(p).err()));
     wrong
+}
+
+/// The refusal of callers who are not root.
+pub(super) fn need_root() -> Diagnostic {
+    Diagnostic::new(Code::NeedRoot, "only root can start a container so far").help("run the command with sudo(8)")
 }
 
 fn machine_name(s: &Settings, f: &Facts) -> Result<MachineName, Diagnostic> {
@@ -254,7 +258,11 @@ fn console_mode(s: &Settings, f: &Facts) -> ConsoleMode {
 }
 
 fn unit(s: &Settings, f: &Facts, machine: &MachineName, notices: &mut Vec<String>) -> Unit {
+    let no_properties = |notices: &mut Vec<String>| {
+        notices.extend(s.properties.first().map(|p| format!("{} has no effect: there is no scope", p.origin)));
+    };
     if yes(&s.keep_unit) {
+        no_properties(notices);
         return Unit::Keep;
     }
     let devices: Vec<_> = s.mounts.iter().filter_map(|m| device_of(&m.value)).collect();
@@ -263,6 +271,7 @@ fn unit(s: &Settings, f: &Facts, machine: &MachineName, notices: &mut Vec<String
         ScopeMode::No => Unit::Own { devices },
         ScopeMode::Auto if !f.systemd || !f.bus => {
             notices.push("there is no systemd to ask: the container runs without a scope and is not registered".into());
+            no_properties(notices);
             Unit::Own { devices }
         }
         _ => Unit::Scope {

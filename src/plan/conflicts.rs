@@ -186,6 +186,10 @@ fn unit(s: &Settings, found: &mut Vec<Diagnostic>) {
     if let (Some(keep), Some(scope)) = (on(&s.keep_unit), scope) {
         exclude(found, keep, scope, "leave one of them out: --keep-unit makes no scope");
     }
+    let none = of(&s.scope, |mode| *mode == ScopeMode::No);
+    if let (Some(none), Some(property)) = (none, first(&s.properties)) {
+        exclude(found, none, property, "leave one of them out: properties are those of a scope");
+    }
     let forwarded = s.credentials.iter().find(|c| c.value.id == "journal.forward_to_socket");
     if let (Some(forward), Some(credential)) = (said(&s.forward_journal), forwarded) {
         exclude(found, forward, &credential.origin, "leave one of them out: --forward-journal= sets this credential");
@@ -279,6 +283,7 @@ mod tests {
             ("--template=/t", &["--template=/t needs a place"]),
             ("--template=/t --machine=m", &[]),
             ("-x --mstack=/y", &["-x and --mstack=/y exclude"]),
+            ("--scope=no --property=MemoryMax=1G --machine=m", &["--scope=no and --property=MemoryMax=1G exclude"]),
             ("-x --cleanup --machine=m", &["-x and --cleanup exclude"]),
             ("-x --link-journal=host", &["-x and --link-journal=host exclude"]),
             ("-x --link-journal=guest", &["-x and --link-journal=guest exclude"]),

@@ -19,7 +19,7 @@ pub use capabilities::CapabilityPlan;
 pub use explain::explain;
 pub use facts::{Facts, HostFacts, KernelVersion, StdioKind, Terminal, TreeFacts};
 pub use probe::probe;
-pub use step::{Action, Content, Missing, MountStep, Source, Step, WriteHow, describe_attributes};
+pub use step::{Action, Content, Missing, MountStep, Shared, Source, Step, WriteHow, describe_attributes};
 
 use crate::config::{Invocation, Settings};
 use crate::error::{Diagnostic, Origin};
@@ -266,6 +266,10 @@ impl Plan {
 
 /// Convenience for callers that only have settings: probes and builds.
 pub fn make(settings: &Settings) -> Built {
-    let facts = probe(settings).map_err(|d| vec![d])?;
-    build(settings, &facts)
+    match probe(settings) {
+        Ok(facts) => build(settings, &facts),
+        // Who may not look into the tree's directory gets to know that first.
+        Err(d) if !rustix::process::geteuid().is_root() => Err(vec![build::need_root(), d]),
+        Err(d) => Err(vec![d]),
+    }
 }

@@ -4,7 +4,7 @@
 //! The set is systemd-nspawn's (`src/nspawn/nspawn-mount.c`, `mount_all()`), the order is our own: everything but the
 //! late steps is done before the container's namespaces exist.
 
-use super::step::{Action, Content, Missing, MountStep, Source, Step, WriteHow};
+use super::step::{Action, Content, Missing, MountStep, Shared, Source, Step, WriteHow};
 use super::{Facts, UserNamespace};
 use crate::config::Settings;
 use crate::error::{Origin, Sourced};
@@ -16,7 +16,7 @@ const RSD: A = A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_NODEV).union(A::MOUNT_AT
 const RO_RSD: A = RSD.union(A::MOUNT_ATTR_RDONLY);
 const SND: A = A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_NODEV).union(A::MOUNT_ATTR_STRICTATIME);
 
-const UNMASKABLE: &str = "the kernel of this machine does not have every one of these files";
+const NO_CGROUPS: &str = "programs run without seeing control groups";
 const CONVENIENCE: &str = "the container works without it";
 
 fn step(target: impl Into<PathBuf>, source: Source, attributes: A, missing: Missing) -> Step {
@@ -48,6 +48,7 @@ fn inside(path: &str, recursive: bool) -> Source {
 pub fn steps(s: &Settings, f: &Facts, user: &UserNamespace, private_network: bool, credentials: bool) -> Vec<Step> {
     let mut steps = root(s, f, user);
     steps.extend(api(s, private_network, credentials));
+    steps.extend(shared(s, f, user));
     let (below_proc, elsewhere): (Vec<_>, Vec<_>) = custom(s).into_iter().partition(|s| below(s, "/proc"));
     steps.extend(elsewhere);
     steps.extend(files(s, f, private_network));
@@ -106,6 +107,27 @@ fn api(s: &Settings, private_network: bool, credentials: bool) -> Vec<Step> {
     steps
 }
 
+/// What host and container share while it runs. A tree that is thrown away has no journal that lasts.
+fn shared(s: &Settings, f: &Facts, user: &UserNamespace) -> Vec<Step> {
+    let make = |target: &str, what, attributes| {
+        optional(step(target, Source::Shared { what }, attributes, Missing::Create), CONVENIENCE)
+    };
+    let mut steps = Vec::new();
+    if f.systemd && s.register.as_ref().is_none_or(|r| r.value != Register::No) {
+        // machined refuses to bind into a user namespace.
+        if !user.is_some() {
+            steps.push(make("/run/host/incoming", Shared::Incoming, A::MOUNT_ATTR_RDONLY));
+        }
+        if s.start_mode.as_ref().is_some_and(|m| m.value == StartMode::Boot) {
+            steps.push(make("/run/host/unix-export", Shared::UnixExport, RSD | A::MOUNT_ATTR_NOSYMFOLLOW));
+        }
+    }
+    if s.link_journal.as_ref().is_none_or(|l| l.value != LinkJournal::No) && !said(&s.ephemeral) {
+        steps.push(make("/var/log/journal", Shared::Journal, RSD));
+    }
+    steps
+}
+
 /// Mounts of the container's own namespaces, and what covers parts of them.
 fn own(private_network: bool) -> Vec<Step> {
     let mut steps = vec![
@@ -129,7 +151,7 @@ fn own(private_network: bool) -> Vec<Step> {
     if private_network {
         steps.push(step("/sys", Source::SysfsParts, RO_RSD, Missing::Create));
     }
-    steps.push(optional(step("/sys/fs/cgroup", Source::Cgroup2, RSD, Missing::Skip), UNMASKABLE));
+    steps.push(optional(step("/sys/fs/cgroup", Source::Cgroup2, RSD, Missing::Skip), NO_CGROUPS));
     steps.into_iter().map(late).collect()
 }
 

@@ -32,7 +32,7 @@ pub fn probe(s: &Settings) -> Result<Facts> {
         settings_file: settings_file(s, &tree),
         host: host(),
         host_name: std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|h| h.trim().to_string()),
-        hard_limits: std::array::from_fn(hard_limit),
+        hard_limits: hard_limits(),
         random: random(),
         tree,
     })
@@ -71,9 +71,14 @@ fn listen_fds() -> u32 {
     }
 }
 
-fn hard_limit(n: usize) -> u64 {
-    let text = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    limits_row(&text, n).map_or(u64::MAX, |(_, hard)| hard)
+/// Our own hard limits, in the kernel's numbering (asm-generic/resource.h).
+fn hard_limits() -> [u64; 16] {
+    use rustix::process::Resource::*;
+    let numbered = [
+        Cpu, Fsize, Data, Stack, Core, Rss, Nproc, Nofile, Memlock, As, Locks, Sigpending, Msgqueue, Nice, Rtprio,
+        Rttime,
+    ];
+    numbered.map(|resource| rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX))
 }
 
 /// Row `n` of /proc/PID/limits in the kernel's numbering, soft and hard.
@@ -120,15 +125,24 @@ fn tree(s: &Settings) -> Result<TreeFacts> {
     let host = rustix::fs::stat("/").map_err(failed)?;
     let read_only = rustix::fs::fstatvfs(&fd).is_ok_and(|v| v.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
     let root = ImageRoot::from_fd(fd, &real, Crossing::Allowed);
+    let boot = s.start_mode.as_ref().is_some_and(|m| m.value == StartMode::Boot);
     Ok(TreeFacts {
-        os_release: check_is_os(&root, StartMode::Boot).is_ok(),
-        usr: check_is_os(&root, StartMode::Pid1).is_ok(),
+        os_release: is_os(&root, StartMode::Boot, boot)?,
+        usr: is_os(&root, StartMode::Pid1, !boot)?,
         machine_id: crate::image::machine_id(&root)?,
         path: real,
         owner: (stat.st_uid, stat.st_gid),
         read_only,
         is_host_root: (stat.st_dev, stat.st_ino) == (host.st_dev, host.st_ino),
     })
+}
+
+/// Whether the tree looks like an operating system; what kept us from looking matters only if that is `needed`.
+fn is_os(root: &ImageRoot, mode: StartMode, needed: bool) -> Result<bool> {
+    match check_is_os(root, mode) {
+        Err(d) if needed && d.code() != Code::TreeNotAnOs => Err(d),
+        looked => Ok(looked.is_ok()),
+    }
 }
 
 /// The `.nspawn` file that systemd-nspawn would read: the first of the two configuration directories and the tree's own.

@@ -161,6 +161,10 @@ fn mount(plan: &Plan, inputs: &Inputs, m: &MountStep, n: u16, optional: bool, ou
             target,
             create: dir,
         },
+        Source::Shared { what } => match inputs.open_shared(*what, m.attributes)? {
+            Some((mount, target)) => attach(out, mount, c_path(&target)?, dir),
+            None => return Ok(()),
+        },
         Source::Inaccessible => OpKind::Cover { target, create: dir },
         Source::Proc => OpKind::Own { fs: OwnFs::Proc, attributes: m.attributes, target, create: dir },
         Source::Cgroup2 => OpKind::Own { fs: OwnFs::Cgroup2, attributes: m.attributes, target, create: dir },

@@ -198,7 +198,7 @@ pub fn fill_run_host(at: BorrowedFd<'_>, info: &HostInfo<'_>, owner: Owner) -> s
         }
     }
     dir(at, "inaccessible/dir", 0, owner)?;
-    for (name, mode) in [("incoming", 0o600), ("credentials", 0o500)] {
+    for (name, mode) in [("incoming", 0o600), ("unix-export", 0o755), ("credentials", 0o500)] {
         dir(at, name, mode, owner)?;
     }
     file(at, "os-release", 0o444, info.os_release, owner)?;

@@ -21,10 +21,11 @@ mount --bind "$target" "$temporary/run/bed/target"
 mount --bind "$target" "$target"
 mkdir -p /var/lib/machines
 mount --bind "$temporary/machines" /var/lib/machines
-mount --bind "$temporary/var-tmp" /var/tmp
 # A test that goes astray meets a read-only file system instead of the machine's files.
 mount -o remount,bind,ro /
 mount --rbind "$temporary/run" /run
+# Last, since the bed's own folder may be below it.
+mount --bind "$temporary/var-tmp" /var/tmp
 mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /tmp
 # Test binaries remember these paths, which may have just been covered.
 [ -d "$source" ] || { mkdir -p "$source" && mount --bind /run/bed/spawn "$source"; }
