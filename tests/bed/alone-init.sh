@@ -26,6 +26,8 @@ mount -o remount,bind,ro /
 mount --rbind "$temporary/run" /run
 # Last, since the bed's own folder may be below it.
 mount --bind "$temporary/var-tmp" /var/tmp
+# A bind has the flags of the mount that it was taken from, which has just become read-only.
+mount -o remount,bind,rw /var/tmp
 mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /tmp
 # Test binaries remember these paths, which may have just been covered.
 [ -d "$source" ] || { mkdir -p "$source" && mount --bind /run/bed/spawn "$source"; }
