@@ -40,9 +40,12 @@ fn build(program: &str) {
         rustc.arg(format!("-Clinker={linker}"));
     }
     rustc.arg("-o").arg(&out).arg(format!("{SOURCES}/{program}.rs"));
-    match rustc.status() {
-        Ok(status) if status.success() => {}
-        Ok(status) => println!("cargo::error=the program {program} could not be compiled: rustc ended with {status}"),
+    match rustc.output() {
+        Ok(done) if done.status.success() => {}
+        Ok(done) => {
+            println!("cargo::error=the program {program} could not be compiled: rustc ended with {}", done.status);
+            String::from_utf8_lossy(&done.stderr).lines().for_each(|line| println!("cargo::error={line}"));
+        }
         Err(error) => println!("cargo::error=rustc could not be run for the program {program}: {error}"),
     }
 }

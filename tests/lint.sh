@@ -32,6 +32,14 @@ scripts() {
     git ls-files -z | xargs -0 grep -lE '^#!/bin/(ba)?sh|^# shellcheck shell=' -- 2>/dev/null
 }
 
+# Every file says its licence, but those that hold nothing of one's own or cannot hold a comment.
+licences() {
+    local bare
+    bare=$(git ls-files -z | grep -zvE '^(COPYING|Cargo.lock|tests/snapshots/.*)$|(^|/)\.gitignore$' |
+        xargs -0 grep -L SPDX-License-Identifier --)
+    [ -z "$bare" ] || { printf 'without SPDX line:\n%s\n' "$bare"; return 1; }
+}
+
 lint() {
     if cargo fmt --version >/dev/null 2>&1; then
         step rustfmt 120 cargo fmt --check -- --color never
@@ -48,5 +56,11 @@ lint() {
         step shellcheck 300 shellcheck "${found[@]}"
     else
         count_skipped 1 shellcheck "shellcheck is not installed"
+    fi
+    step licences 60 bash -c '. tests/lint.sh; licences'
+    if command -v mandoc >/dev/null; then
+        step "man pages" 60 mandoc -T lint -W warning man/*.[1-8]
+    else
+        count_skipped 1 "man pages" "mandoc is not installed"
     fi
 }

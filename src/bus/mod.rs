@@ -74,10 +74,9 @@ pub fn is_booted() -> bool {
 impl Bus {
     /// Connects to the system bus (`$DBUS_SYSTEM_BUS_ADDRESS`, else `/run/dbus/system_bus_socket`) within `timeout`.
     pub fn connect(timeout: Duration) -> std::result::Result<Self, ConnectError> {
-        let failed = |cause: String| {
-            ConnectError::Failed(Diagnostic::new(Code::BusUnavailable, "cannot connect to the system bus").cause(cause))
-        };
-        let rt = Runtime::new().map_err(|e| failed(e.to_string()))?;
+        let diagnostic = || Diagnostic::new(Code::BusUnavailable, "cannot connect to the system bus");
+        let failed = |cause: String| ConnectError::Failed(diagnostic().cause(cause));
+        let rt = Runtime::new().map_err(|e| ConnectError::Failed(diagnostic().io(&e)))?;
         let build = Builder::system().method_timeout(WAIT).runtime(rt.clone()).build();
         let conn = match rt.block_on(rt.timeout(build, timeout)) {
             Ok(Some(Ok(conn))) => conn,
@@ -89,7 +88,7 @@ impl Bus {
             }
             Ok(Some(Err(error))) => return Err(failed(failure::reason(&error))),
             Ok(None) => return Err(failed(format!("no answer within {:.1} s", timeout.as_secs_f32()))),
-            Err(error) => return Err(failed(error.to_string())),
+            Err(error) => return Err(ConnectError::Failed(diagnostic().io(&error))),
         };
         Self::over(rt, conn).map_err(|error| failed(failure::reason(&error)))
     }

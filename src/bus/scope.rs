@@ -195,7 +195,12 @@ impl Bus {
             let found = UnitProxy::builder(&conn).path(path).cache_properties(CacheProperties::No).build().await?;
             match found.active_state().await?.as_str() {
                 "failed" | "inactive" => systemd.reset_failed_unit(unit).await.map(|()| true),
-                _ => Ok(systemd.get_unit_processes(unit).await?.is_empty()),
+                _ if systemd.get_unit_processes(unit).await?.is_empty() => {
+                    // One that never had a process stays until it is told to go, and nobody may be left to be asked.
+                    systemd.abandon_scope(unit).await?;
+                    systemd.stop_unit(unit, "replace").await.map(|_| true)
+                }
+                _ => Ok(false),
             }
         })?;
         match looked {
@@ -213,6 +218,8 @@ impl Bus {
         let unfinished = self.unfinished.take().is_some_and(|started| started == unit);
         let ended = self.call(async {
             if unfinished {
+                // A stop asks the controller first and waits for it; a scope that was abandoned has none.
+                systemd.abandon_scope(unit).await?;
                 // PID 1 runs jobs when it has nothing else to do: a job that is still waiting would start the scope after
                 // the calls below. This one takes its place. Without a job it fails, which is as good.
                 let _ = systemd.stop_unit(unit, "replace").await;
@@ -230,6 +237,14 @@ impl Bus {
                 Err(diagnostic.cause(failure::reason(&error)).help(format!("run: systemctl kill -s KILL {unit}")))
             }
         }
+    }
+
+    /// Ends a scope that a killed supervisor has left, whether something lives in it or it never had a process, and waits
+    /// until it is gone.
+    pub fn forget_scope(&mut self, unit: &str) -> Result<()> {
+        self.unfinished = Some(unit.to_owned());
+        self.stop_scope(unit)?;
+        self.wait_unit_gone(unit)
     }
 
     /// Waits until PID 1 has forgotten the unit, so that its name can be used again. A unit that is not there is fine.

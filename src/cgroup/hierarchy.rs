@@ -68,6 +68,11 @@ impl Hierarchy {
         Ok(Group::from_parts(fd, path.to_owned()))
     }
 
+    /// The directory of the group that `/proc/PID/cgroup` names `path`. `None` when it is not visible here.
+    pub fn directory(&self, path: &Path) -> Option<PathBuf> {
+        Some(self.mount_point.join(self.relative(path)?))
+    }
+
     /// Our own group, as `/proc/self/cgroup` names it. `None` when it has no cgroup2 line.
     pub fn own_path() -> Result<Option<PathBuf>> {
         Ok(Self::own_path_in(&read("/proc/self/cgroup")?))

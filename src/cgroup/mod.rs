@@ -9,10 +9,12 @@ pub mod devices;
 pub mod facts;
 mod group;
 mod hierarchy;
+mod oom;
 mod placement;
 pub mod usage;
 
 pub use group::{Group, Owner};
 pub use hierarchy::{Hierarchy, Layout};
+pub use oom::OomWatch;
 pub use placement::{GroupRemoval, OwnGroup, SplitUnit, own_group, split_unit};
 pub use usage::Usage;

@@ -3,9 +3,7 @@
 //!
 //! Files: the kernel's Documentation/admin-guide/cgroup-v2.rst. What a kernel or a hierarchy lacks is `None`.
 
-use super::{Group, Hierarchy, Layout};
-use cgroups_rs::Cgroup;
-use cgroups_rs::memory::MemController;
+use super::{Group, Hierarchy};
 use cgroups_rs::pid::PidController;
 use serde::Serialize;
 use std::fmt;
@@ -42,16 +40,16 @@ pub struct Io {
 impl Usage {
     /// Reads the group; never fails, and a group that is gone gives nothing.
     pub fn read(hierarchy: &Hierarchy, group: &Group) -> Self {
-        let (memory, tasks) = current(hierarchy, group);
-        Self {
+        // systemd removes a group as soon as it is empty: first what matters most.
+        let sums = Self {
             cpu: group.read("cpu.stat").ok().and_then(|t| keyed(&t, "usage_usec")).map(Duration::from_micros),
-            memory,
             memory_peak: number(group, "memory.peak"),
-            oom_kills: group.read("memory.events").ok().and_then(|t| keyed(&t, "oom_kill")),
-            tasks,
             tasks_peak: number(group, "pids.peak"),
             io: group.read("io.stat").ok().map(|t| io(&t)),
-        }
+            oom_kills: oom_kills(group),
+            ..Self::default()
+        };
+        Self { memory: number(group, "memory.current"), tasks: tasks(hierarchy, group), ..sums }
     }
 
     /// The later of two readings, where it has a value: the last one may find the group half gone.
@@ -66,6 +64,11 @@ impl Usage {
             io: self.io.or(earlier.io),
         }
     }
+}
+
+/// Processes of the group and all below it that were killed for want of memory.
+pub fn oom_kills(group: &Group) -> Option<u64> {
+    group.read("memory.events").ok().and_then(|t| keyed(&t, "oom_kill"))
 }
 
 /// "consumed 1.234 s CPU, 34.5 MB memory peak, 12 tasks peak, …"; what is not known is left out.
@@ -100,22 +103,12 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// Memory and tasks now. cgroups-rs takes a hierarchy at `/sys/fs/cgroup` for granted and silently reads version 1 else;
-/// it also turns a missing file into 0, so the controller must be there.
-fn current(hierarchy: &Hierarchy, group: &Group) -> (Option<u64>, Option<u64>) {
-    let relative = hierarchy.relative(group.path()).filter(|p| p.to_str().is_some_and(|p| !p.is_empty()));
-    let (Layout::Unified, Some(relative)) = (hierarchy.layout, relative) else {
-        return (number(group, "memory.current"), number(group, "pids.current"));
-    };
-    let there = group.controllers().unwrap_or_default();
-    let cgroup = Cgroup::load(Box::new(cgroups_rs::hierarchies::V2::new()), relative);
-    if !cgroup.exists() {
-        return (None, None);
-    }
-    let has = |name: &str| there.iter().any(|c| c == name);
-    let memory: Option<&MemController> = cgroup.controller_of().filter(|_| has("memory"));
-    let pids: Option<&PidController> = cgroup.controller_of().filter(|_| has("pids"));
-    (memory.map(|m| m.memory_stat().usage_in_bytes), pids.and_then(|p| p.get_pid_current().ok()))
+/// Tasks now. Through the one controller of cgroups-rs: its `Cgroup` looks at every controller that there is, with
+/// regular expressions, and wants a hierarchy at `/sys/fs/cgroup`; its memory controller panics when the group goes
+/// meanwhile.
+fn tasks(hierarchy: &Hierarchy, group: &Group) -> Option<u64> {
+    let directory = hierarchy.directory(group.path())?;
+    PidController::new(directory, true).get_pid_current().ok()
 }
 
 fn number(group: &Group, file: &str) -> Option<u64> {

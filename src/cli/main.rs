@@ -1,24 +1,33 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The face of the program: from the words of the command line to the exit status.
 
-use super::{Caller, Command, invocation, parse, render};
+use super::{Caller, Command, invocation, parse, render, secrets};
 use crate::config::{Invocation, Settings};
 use crate::error::Diagnostic;
 use crate::launch;
-use crate::log::{Audience, LogSetup, Logger, StderrIs};
+use crate::log::{self, Audience, LogSetup, Logger, MessageId, StderrIs};
 use crate::model::DryRun;
 use crate::plan;
+use crate::sys::own_arguments;
 use rustix::fd::AsFd;
 use std::ffi::OsString;
 
 /// Runs the program and returns its exit status.
 pub fn main(argv: Vec<OsString>) -> u8 {
     let name = invocation(&argv);
+    // Before anything else is said or started. Without /proc nobody sees them either.
+    let _no_proc = own_arguments::hide(secrets);
     let settings = match parse(argv, &Caller::of_this_process()) {
         Ok(Command::Run(settings)) => *settings,
         Ok(show) => return print(&render::output(&show, name).unwrap_or_default()),
         Err(mistakes) => return refuse(name, &mistakes),
     };
+    if settings.cleanup.as_ref().is_some_and(|c| c.value) {
+        return match plan::machine_to_clean(&settings) {
+            Ok(machine) => launch::cleanup(&machine, name, &logger(&settings, false)),
+            Err(mistakes) => refuse(name, &mistakes),
+        };
+    }
     let made = plan::make(&settings);
     let plan = match made {
         Ok(plan) => plan,
@@ -31,9 +40,9 @@ pub fn main(argv: Vec<OsString>) -> u8 {
         };
     }
     let log = logger(&settings, plan.quiet);
-    for notice in plan.notices.iter().filter(|_| !plan.quiet || name == Invocation::Spawn) {
-        log.say(crate::log::Level::Notice, notice);
-    }
+    log.set_machine(plan.machine.as_str());
+    plan.notices.iter().for_each(|notice| log::notice!(&log, MessageId::Notice, "{notice}"));
+    plan.warnings.iter().for_each(|warning| log::warning!(&log, MessageId::Degraded, "{warning}"));
     launch::run(&plan, &log)
 }
 

@@ -3,9 +3,11 @@
 
 mod main;
 pub mod render;
+mod secrets;
 mod split;
 
 pub use main::main;
+pub use secrets::secrets;
 
 use crate::config::{Built, Does, Invocation, Said, Settings, keys};
 use crate::error::{Code, Diagnostic, Origin};

@@ -39,10 +39,12 @@ impl<'a> Reporter<'a> {
         self.pipe
     }
 
-    /// Sends a record. A supervisor that is gone cannot be told anything, and ends us by other means.
+    /// Sends a record. When it cannot be sent this process ends, which the supervisor, should it still be there, sees.
     pub fn send(&self, kind: Kind, part: Part, step: u16, errno: i32, value: i32) {
         let record = Record { kind, stage: self.stage, part, step, errno, value };
-        let _gone = rustix::io::write(self.pipe, &record.encode());
+        if rustix::io::write(self.pipe, &record.encode()) != Ok(Record::SIZE) {
+            exit_now(1);
+        }
     }
 
     /// Reports a failure and ends the process.

@@ -134,11 +134,6 @@ fn surroundings(init: &Init, r: &Reporter<'_>) {
     if let Some(p) = init.personality {
         r.must(InitStep::Personality, process::set_personality(p));
     }
-    for (resource, soft, hard) in &init.rlimits {
-        if let Err(e) = process::set_rlimit(*resource, *soft, *hard) {
-            r.fail(InitStep::Rlimit as u16, (Part::Whole, e), *resource as i32);
-        }
-    }
     rustix::process::umask(Mode::from_raw_mode(0o022));
 }
 
@@ -185,6 +180,12 @@ fn identity(init: &Init, r: &Reporter<'_>) {
 }
 
 fn powers(init: &Init, r: &Reporter<'_>) {
+    // Not before everything of ours is open: a low limit of files is for the program.
+    for (resource, soft, hard) in &init.rlimits {
+        if let Err(e) = process::set_rlimit(*resource, *soft, *hard) {
+            r.fail(InitStep::Rlimit as u16, (Part::Whole, e), *resource as i32);
+        }
+    }
     if let Some(filter) = &init.filter {
         r.must(InitStep::Seccomp, crate::sys::seccomp::install(&filter.program, filter.flags));
     }

@@ -6,9 +6,10 @@ use super::ops::{Create, OpKind, OwnFs};
 use super::places::Places;
 use super::report::Part;
 use super::resolve::{kind_of, open_inside, target};
-use crate::sys::clone::{Side, clone, flags};
+use crate::sys::beside::run_beside;
+use crate::sys::clone::flags;
 use crate::sys::mount_attr::{Reach, attributes};
-use crate::sys::process::{exit_now, setns};
+use crate::sys::process::setns;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -16,8 +17,8 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
-use rustix::process::{WaitId, WaitIdOptions, waitid};
 use std::ffi::{CStr, CString};
+use std::mem::MaybeUninit;
 
 const EMPTY_BOTH: MoveMountFlags =
     MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH.union(MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH);
@@ -105,8 +106,9 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
             unmount(path.as_c_str(), UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).during(Part::Attach)
         }
         OpKind::RemoveDir(path) => rustix::fs::rmdir(path.as_c_str()).during(Part::Whole),
-        OpKind::SetAttributes(path, set) => {
-            let fd = open_inside(root, path, OFlags::PATH).during(Part::Open)?;
+        OpKind::SealDir(path, set) => {
+            let fd = open_inside(root, path, OFlags::DIRECTORY | OFlags::NOFOLLOW).during(Part::Open)?;
+            rustix::fs::fchmod(&fd, Mode::from_raw_mode(0o555)).during(Part::Attributes)?;
             attributes(fd.as_fd(), Reach::Mount, *set, MountAttrFlags::empty()).during(Part::Attributes)
         }
         OpKind::WriteFile { dir, name, temporary, bytes, replace } => {
@@ -117,6 +119,9 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
                 return write_file(places, dir, name, temporary, otherwise, true);
             }
             let dir = open_inside(root, dir, OFlags::PATH | OFlags::DIRECTORY).during(Part::Open)?;
+            if links_to(dir.as_fd(), name, text) {
+                return Ok(());
+            }
             rustix::fs::symlinkat(text.as_c_str(), &dir, temporary.as_c_str()).during(Part::Create)?;
             rename_over(&dir, temporary, name)
         }
@@ -200,21 +205,12 @@ fn proc_by_helper(attributes: MountAttrFlags, init: Option<BorrowedFd<'_>>) -> R
     let init = init.ok_or((Part::Helper, Errno::SRCH))?;
     setns(init.as_raw_fd(), flags::NEWPID).during(Part::Helper)?;
     let place = rustix::io::fcntl_dupfd_cloexec(init, 3).during(Part::Helper)?;
-    match clone(flags::FILES, None).during(Part::Helper)? {
-        Side::Child => {
-            let made =
-                own_fs(OwnFs::Proc, attributes).and_then(|m| crate::sys::process::dup_to(m.as_fd(), place.as_fd()));
-            exit_now(made.map_or_else(|e| e.raw_os_error(), |()| 0))
-        }
-        Side::Parent { pidfd, .. } => {
-            let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).during(Part::Helper)?;
-            match status.and_then(|s| s.exit_status()) {
-                Some(0) => Ok(place),
-                Some(errno) => Err((Part::Configure, Errno::from_raw_os_error(errno))),
-                None => Err((Part::Helper, Errno::INTR)),
-            }
-        }
-    }
+    let mut made = Err(Errno::INTR);
+    run_beside(&mut || {
+        made = own_fs(OwnFs::Proc, attributes).and_then(|m| crate::sys::process::dup_to(m.as_fd(), place.as_fd()));
+    })
+    .during(Part::Helper)?;
+    made.map(|()| place).during(Part::Configure)
 }
 
 fn write_file(
@@ -228,6 +224,9 @@ fn write_file(
     let dir = open_inside(places.root.as_fd(), dir, OFlags::PATH | OFlags::DIRECTORY).during(Part::Open)?;
     let mode = Mode::from_raw_mode(0o644);
     let new = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+    if places.holds(dir.as_fd(), name, bytes) {
+        return Ok(());
+    }
     if replace {
         let file = rustix::fs::openat(&dir, temporary, new, mode).during(Part::Create)?;
         let written = write_all(file.as_fd(), bytes).and_then(|()| rustix::fs::fchmod(&file, mode));
@@ -248,6 +247,12 @@ fn write_file(
         Err(e) => return Err((Part::Open, e)),
     };
     write_all(file.as_fd(), bytes).during(Part::Write)
+}
+
+/// Whether the link is there already.
+fn links_to(dir: BorrowedFd<'_>, name: &CStr, text: &CStr) -> bool {
+    let mut buffer = [MaybeUninit::uninit(); 1024];
+    rustix::fs::readlinkat_raw(dir, name, &mut buffer).is_ok_and(|(found, _)| *found == *text.to_bytes())
 }
 
 fn rename_over(dir: &OwnedFd, temporary: &CStr, name: &CStr) -> Result<(), Fault> {

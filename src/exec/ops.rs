@@ -123,8 +123,8 @@ pub enum OpKind {
     Unmount(CString),
     /// Removes an empty directory.
     RemoveDir(CString),
-    /// Sets attributes of the mount at the path.
-    SetAttributes(CString, MountAttrFlags),
+    /// Nobody may write to the directory of ours at the path, and its mount gets these attributes.
+    SealDir(CString, MountAttrFlags),
     /// Writes a file of the image.
     WriteFile {
         /// The directory.

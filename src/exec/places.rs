@@ -5,7 +5,7 @@ use super::child::Fault;
 use super::ops::Create;
 use super::resolve;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::CStr;
 
@@ -37,6 +37,36 @@ impl Places<'_> {
 
     /// Opens the regular file behind a handle for writing and empties it.
     pub fn reopen(&self, handle: &OwnedFd) -> Result<OwnedFd, Errno> {
+        self.open_handle(handle, OFlags::WRONLY | OFlags::TRUNC)
+    }
+
+    /// Whether the file is there already as it would be written: then the image's disk is left alone, start after start.
+    pub fn holds(&self, dir: BorrowedFd<'_>, name: &CStr, bytes: &[u8]) -> bool {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Ok(found) = rustix::fs::openat(dir, name, flags, Mode::empty()) else { return false };
+        let as_written = rustix::fs::fstat(&found).is_ok_and(|stat| {
+            FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+                && stat.st_mode & 0o7777 == 0o644
+                && stat.st_size as usize == bytes.len()
+        });
+        if !as_written {
+            return false;
+        }
+        let Ok(file) = self.open_handle(&found, OFlags::RDONLY) else { return false };
+        let (mut rest, mut buffer) = (bytes, [0u8; 1024]);
+        loop {
+            match rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut buffer)) {
+                Ok(0) => return rest.is_empty(),
+                Ok(n) => match rest.strip_prefix(&buffer[..n]) {
+                    Some(after) => rest = after,
+                    None => return false,
+                },
+                Err(_) => return false,
+            }
+        }
+    }
+
+    fn open_handle(&self, handle: &OwnedFd, how: OFlags) -> Result<OwnedFd, Errno> {
         let (mut text, mut number) = ([0u8; 12], handle.as_raw_fd());
         let mut at = text.len() - 1;
         // Formatting would allocate.
@@ -49,7 +79,7 @@ impl Places<'_> {
             }
         }
         let name = CStr::from_bytes_until_nul(&text[at..]).map_err(|_| Errno::INVAL)?;
-        let flags = OFlags::WRONLY | OFlags::TRUNC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let flags = how | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         rustix::fs::openat(self.descriptors, name, flags, Mode::empty())
     }
 }
@@ -63,6 +93,8 @@ fn below_proc(path: &CStr) -> Option<&CStr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::CString;
+    use std::os::unix::{ffi::OsStrExt, fs::PermissionsExt};
 
     fn open(path: &CStr) -> OwnedFd {
         rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap()
@@ -96,6 +128,13 @@ mod tests {
             rustix::io::write(places.reopen(&handle).unwrap(), text.as_bytes()).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         }
+        let name = CString::new(path.as_os_str().as_bytes()).unwrap();
+        let holds = |bytes: &[u8]| places.holds(places.root.as_fd(), &name, bytes);
+        let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o644);
+        assert_eq!((holds(b"newer"), holds(b"never"), holds(b"new"), holds(b"newer!")), (true, false, false, false));
+        mode(0o600);
+        assert!(!holds(b"newer"));
         std::fs::remove_file(&path).unwrap();
     }
 }

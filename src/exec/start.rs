@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 /// How long the children may take for everything between two orders. File systems that hang are the only reason to
 /// come near it.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a child that could not be told to go on may take to say why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The supervisor's ends of the channels to the children.
 pub struct Channels {
@@ -122,22 +124,24 @@ impl Cloned {
     }
     /// What the children said last, when a wait for something else was broken off for it.
     pub fn failure(&mut self, plan: &Plan) -> Diagnostic {
-        match self.channels.next(plan, Instant::now() + PATIENCE) {
-            Err(d) => d,
-            Ok(_) => Diagnostic::new(Code::ChildStep, "the container's processes spoke out of turn"),
-        }
+        let stager = [self.stager.1.as_fd()];
+        self.channels.next(plan, &stager, PATIENCE).err().unwrap_or_else(out_of_turn)
     }
     /// Orders the stager to clone init, into `cgroup` where there is one.
     pub fn enter(mut self, plan: &Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<Entered> {
-        self.channels.send_order(cgroup).or_else(|e| match e {
-            // The stager is gone; it has said why.
-            Errno::PIPE | Errno::CONNRESET => Ok(()),
-            e => {
-                Err(Diagnostic::new(Code::Clone, "cannot give the order to clone the container's first process")
-                    .errno(e))
+        let stager = [self.stager.1.as_fd()];
+        let record = match self.channels.send_order(cgroup) {
+            Ok(()) => self.channels.next(plan, &stager, PATIENCE)?,
+            Err(e) => {
+                let what = "cannot give the order to clone the container's first process";
+                return Err(self.channels.unheard(
+                    plan,
+                    &stager,
+                    LAST_WORDS,
+                    Diagnostic::new(Code::Clone, what).errno(e),
+                ));
             }
-        })?;
-        let record = self.channels.next(plan, Instant::now() + PATIENCE)?;
+        };
         if record.kind != Kind::Cloned {
             return Err(out_of_turn());
         }
@@ -167,11 +171,13 @@ impl Entered {
         self.channels.report.as_fd()
     }
     /// Maps the ids (user_namespaces(7)).
-    pub fn map(self, range: Option<UidRange>) -> Result<Mapping> {
-        if let Some(range) = range {
-            write_maps(self.leader.0, range)?;
+    pub fn map(self, plan: &Plan, range: Option<UidRange>) -> Result<Mapping> {
+        let written = range.map_or(Ok(()), |range| write_maps(self.leader.0, range));
+        let mapping = Mapping(self);
+        match written {
+            Ok(()) => Ok(mapping),
+            Err(d) => Err(mapping.blame(plan, d)),
         }
-        Ok(Mapping(self))
     }
 }
 
@@ -184,11 +190,18 @@ impl Mapping {
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.0.leader.1.as_fd()
     }
+    /// The reason for which a child has ended, where it has: what was to be done to it failed because of that. Else
+    /// `otherwise`.
+    pub fn blame(mut self, plan: &Plan, otherwise: Diagnostic) -> Diagnostic {
+        let children = [self.0.stager.as_fd(), self.0.leader.1.as_fd()];
+        self.0.channels.unheard(plan, &children, Duration::ZERO, otherwise)
+    }
     /// Waits until the last mount is in place and the stager is gone.
     pub fn wait_mounted(self, plan: &Plan) -> Result<Mapped> {
         let mut entered = self.0;
         loop {
-            let record = entered.channels.next(plan, Instant::now() + PATIENCE)?;
+            let children = [entered.stager.as_fd(), entered.leader.1.as_fd()];
+            let record = entered.channels.next(plan, &children, PATIENCE)?;
             match record.kind {
                 Kind::Mounted => break,
                 Kind::Cloned | Kind::Failed => return Err(out_of_turn()),
@@ -233,11 +246,15 @@ impl Mapped {
     }
     /// Releases init and waits until it has executed the payload.
     pub fn release(mut self, plan: &Plan) -> Result<Released> {
-        // A dead init has said why; that is read below.
-        let _gone = rustix::io::write(&self.channels.release, b"r");
-        match self.channels.receive(Instant::now() + PATIENCE)? {
-            None => {}
-            Some(record) => return Err(words::failure(plan, &record)),
+        let leader = [self.leader.1.as_fd()];
+        if let Err(e) = rustix::io::write(&self.channels.release, b"r") {
+            let d = Diagnostic::new(Code::Clone, "cannot release the container's first process").errno(e);
+            return Err(self.channels.unheard(plan, &leader, LAST_WORDS, d));
+        }
+        match self.channels.receive(&leader, Instant::now() + PATIENCE)? {
+            Heard::End => {}
+            Heard::Record(record) => return Err(words::failure(plan, &record)),
+            Heard::Gone => return Err(gone()),
         }
         Ok(Released { pid: self.leader.0, pidfd: self.leader.1, skipped: self.channels.skipped })
     }
@@ -256,15 +273,10 @@ impl Channels {
     }
 
     /// The next record that is not about something skipped; a failure becomes its words.
-    fn next(&mut self, plan: &Plan, until: Instant) -> Result<Record> {
+    fn next(&mut self, plan: &Plan, children: &[BorrowedFd<'_>], patience: Duration) -> Result<Record> {
+        let until = Instant::now() + patience;
         loop {
-            let Some(record) = self.receive(until)? else {
-                return Err(Diagnostic::new(
-                    Code::ChildGone,
-                    "the container's processes were killed before the program ran",
-                )
-                .help("look for an out-of-memory kill in the kernel's log, or for who sent SIGKILL"));
-            };
+            let Heard::Record(record) = self.receive(children, until)? else { return Err(gone()) };
             match record.kind {
                 Kind::Failed => return Err(words::failure(plan, &record)),
                 Kind::Skipped => self.skipped.push(words::failure(plan, &record)),
@@ -273,30 +285,75 @@ impl Channels {
         }
     }
 
-    /// One record; `None` at end-of-file.
-    fn receive(&mut self, until: Instant) -> Result<Option<Record>> {
-        let failed = |e: Errno| Diagnostic::new(Code::ChildStep, "cannot hear the container's processes").errno(e);
-        let mut bytes = [0u8; Record::SIZE];
+    /// What to say when a child could not be told something: its own reason where it gives one, else `otherwise`.
+    fn unheard(
+        &mut self,
+        plan: &Plan,
+        children: &[BorrowedFd<'_>],
+        patience: Duration,
+        otherwise: Diagnostic,
+    ) -> Diagnostic {
+        match self.receive(children, Instant::now() + patience) {
+            Ok(Heard::Record(record)) if record.kind == Kind::Failed => words::failure(plan, &record),
+            _ => otherwise,
+        }
+    }
+
+    /// What the children say next. One of `children` that has ended says nothing more, while others may hold the pipe
+    /// open.
+    fn receive(&mut self, children: &[BorrowedFd<'_>], until: Instant) -> Result<Heard> {
+        let mut one_is_gone = false;
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let timeout = Timespec::try_from(left).map_err(|_| failed(Errno::INVAL))?;
-            let mut fds = [PollFd::new(&self.report, PollFlags::IN)];
+            // What a child wrote before it ended is there by the time its end shows, but not in the same poll.
+            let left = if one_is_gone { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
+            let timeout = Timespec::try_from(left).map_err(|_| deaf(Errno::INVAL))?;
+            let mut fds = vec![PollFd::new(&self.report, PollFlags::IN)];
+            fds.extend(children.iter().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)));
             match poll(&mut fds, Some(&timeout)) {
                 Err(Errno::INTR) => continue,
-                Err(e) => return Err(failed(e)),
-                Ok(0) => {
-                    return Err(Diagnostic::new(Code::ChildStep, format!("the container was not ready within {} s", PATIENCE.as_secs()))
-                        .help("a file system that hangs is the usual reason: try the tree and the sources of binds with ls(1)"));
+                Err(e) => return Err(deaf(e)),
+                Ok(0) => return Err(late()),
+                Ok(_) if !fds[0].revents().is_empty() => {}
+                Ok(_) if one_is_gone => return Ok(Heard::Gone),
+                Ok(_) => {
+                    one_is_gone = true;
+                    continue;
                 }
-                Ok(_) => {}
             }
+            let mut bytes = [0u8; Record::SIZE];
             match rustix::io::read(&self.report, &mut bytes) {
-                Ok(0) => return Ok(None),
-                Ok(Record::SIZE) => return Record::decode(&bytes).map(Some).ok_or_else(out_of_turn),
+                Ok(0) => return Ok(Heard::End),
+                Ok(Record::SIZE) => return Record::decode(&bytes).map(Heard::Record).ok_or_else(out_of_turn),
                 Ok(_) => return Err(out_of_turn()),
                 Err(Errno::INTR) => {}
-                Err(e) => return Err(failed(e)),
+                Err(e) => return Err(deaf(e)),
             }
         }
     }
+}
+
+/// What came from the children.
+enum Heard {
+    Record(Record),
+    /// Nobody holds the pipe open any more.
+    End,
+    /// One of them has ended and has not said why.
+    Gone,
+}
+
+fn deaf(errno: Errno) -> Diagnostic {
+    Diagnostic::new(Code::ChildStep, "cannot hear the container's processes").errno(errno)
+}
+
+fn late() -> Diagnostic {
+    Diagnostic::new(Code::ChildStep, format!("the container was not ready within {} s", PATIENCE.as_secs()))
+        .help("a file system that hangs is the usual reason: try the tree and the sources of binds with ls(1)")
+}
+
+fn gone() -> Diagnostic {
+    Diagnostic::new(
+        Code::ChildGone,
+        "one of the container's processes ended before the program ran, and did not say why",
+    )
+    .help("look for an out-of-memory kill in the kernel's log, or for who sent SIGKILL")
 }

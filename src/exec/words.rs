@@ -31,7 +31,7 @@ fn stager(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
                 d.help("raise user.max_user_namespaces and the other limits below /proc/sys/user")
             }
             (Part::Configure, _) => match &plan.limits.oom_score_adjust {
-                Some(o) => d.origin(&o.origin).help("only root may lower the value"),
+                Some(o) => d.origin(&o.origin).help("a value below the own one takes CAP_SYS_RESOURCE"),
                 None => d,
             },
             _ => d,
@@ -48,6 +48,7 @@ fn stager(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
     match (record.part, errno) {
         (Part::Type, _) => d.help("a directory can only be mounted on a directory, a file on a file"),
         (Part::Create, Errno::ROFS) => d.help("make the mount point in the image, or start without --read-only"),
+        (Part::Open, Errno::NOENT) => d.help("name a file or directory that the image has"),
         (Part::Open, Errno::LOOP) => d.help("the path leads through too many or through magic links in the image"),
         _ => d,
     }
@@ -72,6 +73,7 @@ fn describe(action: &Action, part: Part) -> (String, Code) {
                 Source::Mqueue => "mqueue".into(),
                 Source::Host { path, .. } => path.display().to_string(),
                 Source::Inside { path, .. } => format!("{} of the container", path.display()),
+                Source::Shared { what } => what.words().into(),
                 Source::Inaccessible => "an inaccessible node".into(),
             };
             match part {

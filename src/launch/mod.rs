@@ -2,10 +2,21 @@
 //! A plan carried out: what is held for the container's life, and the loop over its boots.
 
 mod boot;
+mod bus_source;
+mod cleanup;
+mod console;
 mod credentials;
+mod exports;
+mod journal;
+mod keeper_source;
+mod links;
 mod place;
 mod range;
+mod record;
+mod register;
+mod serve;
 mod sources;
+mod usage;
 
 use crate::config::Invocation;
 use crate::error::{Diagnostic, Result};
@@ -13,11 +24,14 @@ use crate::log::Logger;
 use crate::model::Id128;
 use crate::plan::{Plan, Unit};
 use crate::prepare::{self, Tree};
-use crate::supervise::{Outcome, Signals, StdioFacts, StdioPlan, UnitMode, Verdict, plan_stdio, verdict};
-use crate::undo::{BASE, Keeper, RuntimeDir, Undo};
+use crate::supervise::{Signals, UnitMode, Verdict, verdict};
+use crate::undo::{BASE, Control, Keeper, RuntimeDir, Undo};
 use boot::Boot;
+pub use cleanup::cleanup;
+use console::HeldConsole;
 use place::SharedBus;
 use range::HeldRange;
+use serve::Held;
 use std::path::Path;
 
 /// Exit statuses of our own failures (env(1), timeout(1) and podman(1) use the same).
@@ -39,7 +53,6 @@ pub(crate) struct Session<'a> {
     tree: Tree,
     range: Option<HeldRange>,
     uuid: Id128,
-    stdio: StdioPlan,
     credentials: Vec<(String, Vec<u8>)>,
     signals: Signals,
     runtime: RuntimeDir,
@@ -48,9 +61,12 @@ pub(crate) struct Session<'a> {
 
 /// Runs the container to its end and returns the exit status. Failures are reported through `log`.
 pub fn run(plan: &Plan, log: &Logger) -> u8 {
-    log.set_machine(plan.machine.as_str());
     let mut undo = Undo::unkept();
-    let result = run_in(plan, log, &mut undo);
+    let mut result = run_in(plan, log, &mut undo);
+    if undo.keeper().is_some_and(Keeper::has_ended) {
+        let end = "the keeper, the process that cleans up after a killed spawn, had ended by then";
+        result = result.map_err(|d| d.note(end));
+    }
     for failure in undo.run() {
         log.failure(&failure);
     }
@@ -75,9 +91,13 @@ pub fn failure_status(invocation: Invocation, d: &Diagnostic) -> u8 {
 }
 
 fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
+    let keeper = Keeper::start()?;
+    if matches!(plan.unit, Unit::Scope { .. }) {
+        keeper.ease_moves();
+    }
+    undo.replace_keeper(keeper)?;
     let signals = Signals::block()?;
-    let stdio = plan_stdio(plan.console, &StdioFacts::of_this_process()).map_err(|mut d| d.remove(0))?;
-    undo.replace_keeper(Keeper::start()?)?;
+    let asked = range::ask(plan);
     let (runtime, stale) = RuntimeDir::claim(Path::new(BASE), plan.machine.as_str(), undo)?;
     for failure in stale.iter().flat_map(|s| &s.failures) {
         log.failure(failure);
@@ -90,39 +110,35 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
     let session = Session {
         plan,
         log,
-        range: HeldRange::take(plan, &tree)?,
+        range: HeldRange::take(plan, asked)?,
         credentials: credentials::read(&plan.credentials)?,
         tree,
         uuid,
-        stdio,
         signals,
         runtime,
         bus: SharedBus::default(),
     };
     if let Some(scope) = stale.and_then(|s| s.scope) {
-        place::forget_scope(&session, &scope);
+        place::forget_scope(&session.bus, &scope).unwrap_or_else(|d| log.failure(&d));
     }
+    record::plan(&session)?;
+    let mut shared = exports::make(plan, session.range.as_ref().map(|r| r.range), log, undo);
+    let (journal, mut journal_link) = journal::link(&session, undo)?;
+    shared.extend(journal);
     let unit = if plan.unit == Unit::Keep { UnitMode::Keep } else { UnitMode::Own };
+    let mut held = Held { console: HeldConsole::default(), control: Control::listen(&session.runtime)? };
     loop {
-        let outcome = Boot::start(&session, undo)?.serve(&session, undo)?;
-        say_ended(&session, outcome);
+        let boot = Boot::start(&session, &shared, undo)?;
+        if let Some(ticket) = journal_link.take() {
+            undo.forget(ticket);
+        }
+        let outcome = boot.serve(&session, &mut held, undo)?;
         match verdict(outcome, plan.invocation, unit) {
-            Verdict::Exit(status) => return Ok(status),
+            Verdict::Exit(status) => {
+                held.console.close(undo);
+                return Ok(status);
+            }
             Verdict::Restart => {}
         }
-    }
-}
-
-fn say_ended(session: &Session<'_>, outcome: Outcome) {
-    use crate::log::Level;
-    let name = &session.plan.machine;
-    if session.plan.quiet {
-        return;
-    }
-    match outcome {
-        Outcome::PowerOff => session.log.say(Level::Info, &format!("{name} has powered off")),
-        Outcome::Reboot => session.log.say(Level::Info, &format!("{name} reboots")),
-        Outcome::Exited(_) => {}
-        Outcome::Signaled(n) => session.log.say(Level::Info, &format!("{name} was ended by signal {n}")),
     }
 }

@@ -7,7 +7,7 @@ use crate::cgroup::devices::{Access, DevicePolicy};
 use crate::cgroup::{self, Group, GroupRemoval, Hierarchy};
 use crate::error::{Code, Diagnostic, Result};
 use crate::exec::Cloned;
-use crate::log::Level;
+use crate::log::{self, MessageId};
 use crate::model::StartMode;
 use crate::plan::{Plan, Unit};
 use crate::undo::{PathRelease, Release, Ticket, Undo};
@@ -42,6 +42,11 @@ pub struct Place {
 impl Place {
     const NOWHERE: Place = Place { payload: None, above: None, hierarchy: None, scope: None, no_device_policy: true };
 
+    /// The outermost group of the container's own.
+    pub fn group(&self) -> Option<&Group> {
+        self.above.as_ref().or(self.payload.as_ref())
+    }
+
     /// The payload's group as a descriptor.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.payload.as_ref().map(AsFd::as_fd)
@@ -58,10 +63,11 @@ pub fn make_now(session: &Session<'_>, undo: &mut Undo, releases: &mut Vec<Ticke
 
 /// The scope, made around the process that was cloned.
 pub fn scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, releases: &mut Vec<Ticket>) -> Result<Place> {
-    match connect(session) {
+    match connect(&session.bus) {
         Ok(()) => in_scope(session, cloned, undo, releases),
         Err(ConnectError::NoBus(d)) if matches!(session.plan.unit, Unit::Scope { fallback: true, .. }) => {
-            session.log.say(Level::Notice, &format!("{}: the container runs without a scope", d.headline()));
+            let why = d.headline();
+            log::notice!(session.log, MessageId::NoManager, "{why}: the container runs without a scope");
             let place = own(session, undo, releases)?;
             match place.no_device_policy {
                 // Init has been told already which capabilities it keeps.
@@ -74,8 +80,8 @@ pub fn scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, releas
 }
 
 /// Connects to the system bus once.
-pub fn connect(session: &Session<'_>) -> std::result::Result<(), ConnectError> {
-    let mut bus = session.bus.borrow_mut();
+pub fn connect(bus: &SharedBus) -> std::result::Result<(), ConnectError> {
+    let mut bus = bus.borrow_mut();
     if bus.is_none() {
         *bus = Some(Bus::connect(CONNECT)?);
     }
@@ -83,13 +89,11 @@ pub fn connect(session: &Session<'_>) -> std::result::Result<(), ConnectError> {
 }
 
 /// Gets rid of a scope that a killed supervisor has left.
-pub fn forget_scope(session: &Session<'_>, unit: &str) {
-    let forgotten = connect(session).map_err(Diagnostic::from).and_then(|()| match session.bus.borrow_mut().as_mut() {
-        Some(bus) => bus.stop_scope(unit).and_then(|()| bus.wait_unit_gone(unit)),
+pub fn forget_scope(bus: &SharedBus, unit: &str) -> Result<()> {
+    connect(bus)?;
+    match bus.borrow_mut().as_mut() {
+        Some(bus) => bus.forget_scope(unit),
         None => Ok(()),
-    });
-    if let Err(d) = forgotten {
-        session.log.failure(&d);
     }
 }
 
@@ -100,6 +104,10 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
     let devices = device_access(devices);
     let description = format!("Container {}", plan.machine);
     let pid = Pid::from_raw(cloned.pid()).ok_or_else(|| Diagnostic::new(Code::Clone, "the stager has no pid"))?;
+    let hierarchy = hierarchy()?;
+    let group = hierarchy.mount_point.join(slice.group()).join(name);
+    let home = hierarchy.open(&Hierarchy::own_path()?.unwrap_or_else(|| "/".into()))?;
+    releases.push(undo.push(Release::EmptyScope { group, home: hold(&home)? }, "the scope's control group")?);
     let started = {
         let mut bus = session.bus.borrow_mut();
         let Some(bus) = bus.as_mut() else { return Ok(Place::NOWHERE) };
@@ -125,7 +133,6 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
         }
         Err(d) => return Err(d),
     }
-    let hierarchy = hierarchy()?;
     let unit = hierarchy.open(&cgroup_of(cloned.pid())?)?;
     let payload = unit.ensure_child(OsStr::new("payload"))?;
     delegate(session, &payload)?;
@@ -204,24 +211,26 @@ fn remove_group(removal: &GroupRemoval) -> PathRelease {
 }
 
 fn kill_group(group: &Group) -> Result<Release> {
-    let fd: OwnedFd = group
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(|e| Diagnostic::new(Code::CgroupFailed, "cannot hold on to the payload's control group").io(&e))?;
-    Ok(Release::KillCgroup(fd))
+    hold(group).map(Release::KillCgroup)
+}
+
+fn hold(group: &Group) -> Result<OwnedFd> {
+    let held = group.as_fd().try_clone_to_owned();
+    held.map_err(|e| Diagnostic::new(Code::CgroupFailed, "cannot hold on to a control group").io(&e))
 }
 
 /// A group of its own on whatever cgroup2 is mounted; without one, none.
 fn own(session: &Session<'_>, undo: &mut Undo, releases: &mut Vec<Ticket>) -> Result<Place> {
     let Some(hierarchy) = Hierarchy::find()? else {
-        session.log.say(Level::Notice, "no cgroup2 is mounted: the container gets no control group");
+        log::notice!(session.log, MessageId::Degraded, "no cgroup2 is mounted: the container gets no control group");
         return Ok(Place::NOWHERE);
     };
     let own = Hierarchy::own_path()?.unwrap_or_else(|| "/".into());
     let made = match cgroup::own_group(&hierarchy, &own, session.plan.machine.as_str()) {
         Ok(made) => made,
         Err(d) => {
-            session.log.say(Level::Notice, &format!("{}: the container gets no control group", d.headline()));
+            let why = d.headline();
+            log::notice!(session.log, MessageId::Degraded, "{why}: the container gets no control group");
             return Ok(Place::NOWHERE);
         }
     };
@@ -231,7 +240,11 @@ fn own(session: &Session<'_>, undo: &mut Undo, releases: &mut Vec<Ticket>) -> Re
     let refused = policy(session.plan).attach(&made.group).err();
     if let Some(e) = refused {
         let why = crate::error::describe_errno(e.errno().raw_os_error());
-        session.log.say(Level::Notice, &format!("no device policy ({why}): the container may not make device nodes"));
+        log::notice!(
+            session.log,
+            MessageId::Degraded,
+            "no device policy ({why}): the container may not make device nodes"
+        );
     }
     Ok(Place {
         payload: Some(made.payload),

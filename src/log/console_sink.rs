@@ -28,14 +28,16 @@ impl LineSplitter {
         Self { pending: Vec::new(), limit: limit.max(4) }
     }
 
-    /// Takes the next bytes; `each` gets every finished line without its line end (`\n` or `\r\n`).
+    /// Takes the next bytes; `each` gets every finished line without its line end (`\n` after any number of `\r`).
     pub fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(&[u8])) {
         while !bytes.is_empty() {
             let room = self.limit - self.pending.len();
             let window = &bytes[..bytes.len().min(room + 1)];
             if let Some(end) = window.iter().position(|b| *b == b'\n') {
                 self.pending.extend_from_slice(&bytes[..end]);
-                each(self.pending.strip_suffix(b"\r").unwrap_or(&self.pending));
+                // A terminal adds a carriage return of its own to each line feed, whether there is one already or not.
+                let text = self.pending.iter().rposition(|b| *b != b'\r').map_or(0, |last| last + 1);
+                each(&self.pending[..text]);
                 self.pending.clear();
                 bytes = &bytes[end + 1..];
             } else if bytes.len() <= room {
@@ -161,6 +163,7 @@ mod tests {
     #[test]
     fn lines_across_chunks_and_limits() {
         assert_eq!(split(10, &[b"ab", b"c\r", b"\n\nd"]), [&b"abc"[..], b"", b"d"]);
+        assert_eq!(split(10, &[b"\ra\r\r\n\r\n"]), [&b"\ra"[..], b""]);
         assert_eq!(split(4, &[b"abcd\nabcde\n"]), [&b"abcd"[..], b"abcd", b"e"]);
         assert_eq!(split(4, &["abcä".as_bytes()]), ["abc".as_bytes(), "ä".as_bytes()]);
         assert_eq!(split(4, &[b"\x80\x80\x80\x80\x80"]), [&b"\x80\x80\x80\x80"[..], b"\x80"]);

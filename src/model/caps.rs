@@ -57,7 +57,7 @@ impl Capability {
 
 /// A word that is no capability.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a capability")]
+#[error("{0:?} is not a capability; 'help' lists them")]
 pub struct UnknownCapability(pub String);
 
 impl FromStr for Capability {

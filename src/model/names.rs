@@ -177,6 +177,13 @@ impl SliceName {
     pub fn machine() -> Self {
         Self("machine.slice".into())
     }
+
+    /// Its control group below that of the root slice: a dash stands for a level (systemd.slice(5)).
+    pub fn group(&self) -> std::path::PathBuf {
+        let stem = self.0.strip_suffix(".slice").unwrap_or(&self.0);
+        let dashes = stem.match_indices('-').map(|(at, _)| at).chain([stem.len()]).filter(|at| *at > 0);
+        dashes.filter_map(|at| stem.get(..at)).filter(|s| *s != "-").map(|s| format!("{s}.slice")).collect()
+    }
 }
 
 impl FromStr for SliceName {
@@ -284,6 +291,9 @@ mod tests {
 
     #[test]
     fn slices() {
+        let group = |s: &str| s.parse::<SliceName>().unwrap().group();
+        assert_eq!(group("a-b-c").to_str(), Some("a.slice/a-b.slice/a-b-c.slice"));
+        assert_eq!((group("machine").to_str(), group("-.slice").to_str()), (Some("machine.slice"), Some("")));
         let name = |s: &str| s.parse::<SliceName>().map(|n| n.to_string());
         assert_eq!(name("machine"), Ok("machine.slice".into()));
         assert_eq!(name("a-b.slice"), Ok("a-b.slice".into()));

@@ -186,6 +186,10 @@ fn unit(s: &Settings, found: &mut Vec<Diagnostic>) {
     if let (Some(keep), Some(scope)) = (on(&s.keep_unit), scope) {
         exclude(found, keep, scope, "leave one of them out: --keep-unit makes no scope");
     }
+    let none = of(&s.scope, |mode| *mode == ScopeMode::No);
+    if let (Some(none), Some(property)) = (none, first(&s.properties)) {
+        exclude(found, none, property, "leave one of them out: properties are those of a scope");
+    }
     let forwarded = s.credentials.iter().find(|c| c.value.id == "journal.forward_to_socket");
     if let (Some(forward), Some(credential)) = (said(&s.forward_journal), forwarded) {
         exclude(found, forward, &credential.origin, "leave one of them out: --forward-journal= sets this credential");
@@ -234,27 +238,8 @@ fn missing(s: &Settings) -> Vec<Diagnostic> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::settings;
     use super::*;
-    use crate::config::{Does, Said, keys};
-
-    /// Settings of options as they are written, built or not.
-    fn settings(line: &str) -> Settings {
-        let mut settings = Settings::default();
-        for word in line.split(' ') {
-            let (name, value) = match word.split_once('=') {
-                Some((name, value)) => (name, Some(value.as_ref())),
-                None => (word, None),
-            };
-            let key = keys::all().find(|key| {
-                key.long.is_some_and(|long| name == format!("--{long}"))
-                    || key.short.is_some_and(|c| name == format!("-{c}"))
-            });
-            let Does::Set(apply) = key.unwrap_or_else(|| panic!("{name} is not in the table")).does else { panic!() };
-            let said = Said { value, origin: Origin::Option(word.into()), base: None };
-            apply(&mut settings, &said).unwrap_or_else(|why| panic!("{word}: {why}"));
-        }
-        settings
-    }
 
     /// Each line with the words that its conflicts must begin with.
     #[test]
@@ -279,6 +264,7 @@ mod tests {
             ("--template=/t", &["--template=/t needs a place"]),
             ("--template=/t --machine=m", &[]),
             ("-x --mstack=/y", &["-x and --mstack=/y exclude"]),
+            ("--scope=no --property=MemoryMax=1G --machine=m", &["--scope=no and --property=MemoryMax=1G exclude"]),
             ("-x --cleanup --machine=m", &["-x and --cleanup exclude"]),
             ("-x --link-journal=host", &["-x and --link-journal=host exclude"]),
             ("-x --link-journal=guest", &["-x and --link-journal=guest exclude"]),

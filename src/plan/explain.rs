@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! A plan in words (`--dry-run`).
 
-use super::{Action, Plan, Source, UserNamespace, describe_attributes, escape};
+use super::{Action, Plan, Source, Unit, UserNamespace, describe_attributes, escape};
 use crate::error::Origin;
 use std::fmt::Write as _;
 
@@ -26,13 +26,20 @@ pub fn explain(plan: &Plan) -> String {
             (true, true) => format!("its own, with a veth pair to the host{}", asked(&plan.network.origin)),
         },
     );
-    line("unit", serde_json::to_string(&plan.unit).unwrap_or_default());
+    line("unit", unit(&plan.unit));
     line("machined", plan.register.to_string());
     line("console", plan.console.to_string());
     line("caps", plan.capabilities.bounding.to_string());
-    if plan.filter.is_none() {
-        line("filter", "none: every system call is allowed".into());
-    }
+    line(
+        "filter",
+        match &plan.filter {
+            None => "none: every system call is allowed".into(),
+            Some(f) => {
+                let abis = f.0.explain.abis.iter().map(|a| format!("{} of {} calls of {}", a.allowed, a.known, a.abi));
+                format!("allows {}", abis.collect::<Vec<_>>().join(", "))
+            }
+        },
+    );
     for step in &plan.steps {
         let optional = step.optional.map_or_else(String::new, |why| format!(" (optional: {why})"));
         line("step", format!("{}{}{optional}", action(&step.action), asked(&step.origin)));
@@ -41,6 +48,21 @@ pub fn explain(plan: &Plan) -> String {
         "program",
         format!("{} {}", plan.process.mode, plan.process.argv.iter().map(|w| escape(w)).collect::<Vec<_>>().join(" ")),
     );
+    if let Some((user, origin)) = &plan.process.user {
+        line("user", format!("{user}{}", asked(origin)));
+    }
+    for (name, _) in &plan.process.extra_environment.0 {
+        line("variable", name.clone());
+    }
+    for credential in &plan.credentials {
+        line("credential", format!("{}{}", credential.value.id, asked(&credential.origin)));
+    }
+    for limit in plan.limits.rlimits.iter().filter(|l| l.origin != Origin::Default) {
+        line("limit", format!("{}{}", limit.value, asked(&limit.origin)));
+    }
+    for warning in &plan.warnings {
+        line("warning", warning.clone());
+    }
     for notice in &plan.notices {
         line("notice", notice.clone());
     }
@@ -51,6 +73,17 @@ fn asked(origin: &Origin) -> String {
     match origin {
         Origin::Default => String::new(),
         other => format!("  [{other}]"),
+    }
+}
+
+fn unit(unit: &Unit) -> String {
+    match unit {
+        Unit::Scope { name, slice, properties, .. } => {
+            let set: String = properties.iter().map(|p| format!(", {}={}", p.value.name, p.value.value)).collect();
+            format!("the scope {name} in {slice}{set}")
+        }
+        Unit::Keep => "that of the caller".into(),
+        Unit::Own { .. } => "none, a control group of its own".into(),
     }
 }
 
@@ -85,8 +118,9 @@ fn action(action: &Action) -> String {
                 Source::Cgroup2 => "cgroup2".into(),
                 Source::Mqueue => "mqueue".into(),
                 Source::Host { path, .. } => path.display().to_string(),
-                Source::Inside { path, .. } => format!("+{}", path.display()),
-                Source::Inaccessible => "nothing (inaccessible)".into(),
+                Source::Inside { path, .. } => format!("{} of the container", path.display()),
+                Source::Inaccessible => return format!("make {} inaccessible", m.target.display()),
+                Source::Shared { what } => what.words().into(),
             };
             format!("mount {what} on {} {}", m.target.display(), describe_attributes(m.attributes))
         }

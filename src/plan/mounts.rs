@@ -4,7 +4,7 @@
 //! The set is systemd-nspawn's (`src/nspawn/nspawn-mount.c`, `mount_all()`), the order is our own: everything but the
 //! late steps is done before the container's namespaces exist.
 
-use super::step::{Action, Content, Missing, MountStep, Source, Step, WriteHow};
+use super::step::{Action, Content, Missing, MountStep, Shared, Source, Step, WriteHow};
 use super::{Facts, UserNamespace};
 use crate::config::Settings;
 use crate::error::{Origin, Sourced};
@@ -16,7 +16,7 @@ const RSD: A = A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_NODEV).union(A::MOUNT_AT
 const RO_RSD: A = RSD.union(A::MOUNT_ATTR_RDONLY);
 const SND: A = A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_NODEV).union(A::MOUNT_ATTR_STRICTATIME);
 
-const UNMASKABLE: &str = "the kernel of this machine does not have every one of these files";
+const NO_CGROUPS: &str = "programs run without seeing control groups";
 const CONVENIENCE: &str = "the container works without it";
 
 fn step(target: impl Into<PathBuf>, source: Source, attributes: A, missing: Missing) -> Step {
@@ -45,9 +45,10 @@ fn inside(path: &str, recursive: bool) -> Source {
 }
 
 /// All steps of the stager.
-pub fn steps(s: &Settings, f: &Facts, user: &UserNamespace, private_network: bool, credentials: bool) -> Vec<Step> {
+pub fn steps(s: &Settings, f: &Facts, user: &UserNamespace, private_network: bool) -> Vec<Step> {
     let mut steps = root(s, f, user);
-    steps.extend(api(s, private_network, credentials));
+    steps.extend(api(s, private_network));
+    steps.extend(shared(s, f, user));
     let (below_proc, elsewhere): (Vec<_>, Vec<_>) = custom(s).into_iter().partition(|s| below(s, "/proc"));
     steps.extend(elsewhere);
     steps.extend(files(s, f, private_network));
@@ -85,7 +86,7 @@ fn said(flag: &Option<Sourced<bool>>) -> bool {
     flag.as_ref().is_some_and(|f| f.value)
 }
 
-fn api(s: &Settings, private_network: bool, credentials: bool) -> Vec<Step> {
+fn api(s: &Settings, private_network: bool) -> Vec<Step> {
     let shared = "mode=01777,size=10%,nr_inodes=400k";
     let mut steps = Vec::new();
     if s.tmpfs_tmp.as_ref().is_none_or(|t| t.value) {
@@ -100,10 +101,40 @@ fn api(s: &Settings, private_network: bool, credentials: bool) -> Vec<Step> {
     steps.push(tmpfs("/dev/shm", SND, shared, Content::Empty));
     steps.push(tmpfs("/run", SND, "mode=0755,size=20%,nr_inodes=800k", Content::Run));
     steps.push(tmpfs("/run/host", RO_RSD, "mode=0755,size=4m,nr_inodes=1k", Content::RunHost));
-    if credentials {
-        steps.push(tmpfs("/run/host/credentials", RO_RSD, "mode=0500", Content::Credentials));
+    if !s.credentials.is_empty() {
+        let mode = if credentials_for_all(s) { "mode=0555" } else { "mode=0500" };
+        steps.push(tmpfs("/run/host/credentials", RO_RSD, mode, Content::Credentials));
     }
     steps
+}
+
+/// What host and container share while it runs. A tree that is thrown away has no journal that lasts.
+fn shared(s: &Settings, f: &Facts, user: &UserNamespace) -> Vec<Step> {
+    let make = |target: &str, what, attributes| {
+        optional(step(target, Source::Shared { what }, attributes, Missing::Create), CONVENIENCE)
+    };
+    let mut steps = Vec::new();
+    if f.systemd && s.register.as_ref().is_none_or(|r| r.value != Register::No) {
+        // machined refuses to bind into a user namespace.
+        if !user.is_some() {
+            steps.push(make("/run/host/incoming", Shared::Incoming, A::MOUNT_ATTR_RDONLY));
+        }
+        if s.start_mode.as_ref().is_some_and(|m| m.value == StartMode::Boot) {
+            steps.push(make("/run/host/unix-export", Shared::UnixExport, RSD | A::MOUNT_ATTR_NOSYMFOLLOW));
+        }
+    }
+    if s.link_journal.as_ref().is_none_or(|l| l.value != LinkJournal::No) && !said(&s.ephemeral) {
+        steps.push(make("/var/log/journal", Shared::Journal, RSD));
+    }
+    steps
+}
+
+/// A single program of another user than root reads its credentials, where nothing in the container can gain powers by
+/// which others of its users would be kept from them (systemd-nspawn(1), `--set-credential=`).
+fn credentials_for_all(s: &Settings) -> bool {
+    let single = s.start_mode.as_ref().is_none_or(|m| m.value == StartMode::Pid1);
+    let other = s.user.as_ref().is_some_and(|u| !matches!(u.value.as_str(), "root" | "0"));
+    single && other && said(&s.no_new_privileges)
 }
 
 /// Mounts of the container's own namespaces, and what covers parts of them.
@@ -129,7 +160,7 @@ fn own(private_network: bool) -> Vec<Step> {
     if private_network {
         steps.push(step("/sys", Source::SysfsParts, RO_RSD, Missing::Create));
     }
-    steps.push(optional(step("/sys/fs/cgroup", Source::Cgroup2, RSD, Missing::Skip), UNMASKABLE));
+    steps.push(optional(step("/sys/fs/cgroup", Source::Cgroup2, RSD, Missing::Skip), NO_CGROUPS));
     steps.into_iter().map(late).collect()
 }
 

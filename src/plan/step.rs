@@ -137,8 +137,36 @@ pub enum Source {
         /// With what is mounted below it.
         recursive: bool,
     },
+    /// Something that this program makes on the host for the container's life.
+    Shared {
+        /// What.
+        what: Shared,
+    },
     /// A file or directory of the container covered by a node of mode 000 that fits its type.
     Inaccessible,
+}
+
+/// What host and container share for the container's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shared {
+    /// Where machined hands mounts into the running container (`machinectl bind`).
+    Incoming,
+    /// Where the container puts sockets for the host (ssh-proxy of systemd).
+    UnixExport,
+    /// The host's directory for the container's journal, when `--link-journal=` finds one.
+    Journal,
+}
+
+impl Shared {
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Shared::Incoming => "the directory for mounts from machined",
+            Shared::UnixExport => "the directory for sockets that the host may use",
+            Shared::Journal => "the host's directory for the container's journal",
+        }
+    }
 }
 
 /// What is put into a tmpfs before it is mounted.

@@ -161,6 +161,10 @@ fn mount(plan: &Plan, inputs: &Inputs, m: &MountStep, n: u16, optional: bool, ou
             target,
             create: dir,
         },
+        Source::Shared { what } => match inputs.open_shared(*what, m.attributes)? {
+            Some((mount, target)) => attach(out, mount, c_path(&target)?, dir),
+            None => return Ok(()),
+        },
         Source::Inaccessible => OpKind::Cover { target, create: dir },
         Source::Proc => OpKind::Own { fs: OwnFs::Proc, attributes: m.attributes, target, create: dir },
         Source::Cgroup2 => OpKind::Own { fs: OwnFs::Cgroup2, attributes: m.attributes, target, create: dir },
@@ -187,6 +191,9 @@ fn tmpfs(
     name: &str,
 ) -> Result<OwnedFd> {
     let what = format!("the tmpfs of {name}");
+    if content == Content::Credentials {
+        return fs::credentials(options, m.attributes, inputs.credentials, owner);
+    }
     // Names of sockets are made after the content, through a descriptor of the directory.
     if content == Content::RunHost {
         let read_only = m.attributes;
@@ -199,9 +206,8 @@ fn tmpfs(
         return Ok(made);
     }
     fs::tmpfs(options, m.attributes, &what, owner, |at| match content {
-        Content::Empty | Content::Run | Content::RunHost => Ok(()),
+        Content::Empty | Content::Run | Content::RunHost | Content::Credentials => Ok(()),
         Content::Dev => fs::fill_dev(at, plan, inputs.console, inputs.kcore, owner),
-        Content::Credentials => fs::fill_credentials(at, inputs.credentials, owner),
     })
 }
 
@@ -233,7 +239,7 @@ fn sysfs_parts(m: &MountStep, n: u16, owner: Owner, out: &mut Compiled) -> Resul
     }
     push(out, true, n, false, OpKind::Unmount(own("/sys/full")?));
     push(out, true, n, false, OpKind::RemoveDir(own("/sys/full")?));
-    push(out, true, n, false, OpKind::SetAttributes(own("/sys")?, m.attributes));
+    push(out, true, n, false, OpKind::SealDir(own("/sys")?, m.attributes));
     push(out, true, n, false, OpKind::LoopbackUp);
     Ok(())
 }

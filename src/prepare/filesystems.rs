@@ -198,7 +198,7 @@ pub fn fill_run_host(at: BorrowedFd<'_>, info: &HostInfo<'_>, owner: Owner) -> s
         }
     }
     dir(at, "inaccessible/dir", 0, owner)?;
-    for (name, mode) in [("incoming", 0o600), ("credentials", 0o500)] {
+    for (name, mode) in [("incoming", 0o600), ("unix-export", 0o755), ("credentials", 0o500)] {
         dir(at, name, mode, owner)?;
     }
     file(at, "os-release", 0o444, info.os_release, owner)?;
@@ -208,13 +208,29 @@ pub fn fill_run_host(at: BorrowedFd<'_>, info: &HostInfo<'_>, owner: Owner) -> s
     node(at, "proc-kmsg", FileType::Fifo, 0o600, 0, owner)
 }
 
-/// Content of the credentials directory.
-pub fn fill_credentials(
-    at: BorrowedFd<'_>,
+/// The credentials, on a ramfs: a tmpfs could be swapped out. The files may be read by whom `options` let into the
+/// directory.
+pub fn credentials(
+    options: &str,
+    flags: MountAttrFlags,
     credentials: &[(String, Vec<u8>)],
     owner: Owner,
-) -> std::result::Result<(), Errno> {
-    credentials.iter().try_for_each(|(id, bytes)| file(at, id, 0o400, bytes, owner))
+) -> Result<OwnedFd> {
+    let what = "the credentials";
+    let mount = make("ramfs", options, flags.difference(MountAttrFlags::MOUNT_ATTR_RDONLY), what)?;
+    let fill = || {
+        let mode = rustix::fs::fstat(&mount)?.st_mode & 0o444;
+        credentials.iter().try_for_each(|(id, bytes)| file(mount.as_fd(), id, mode, bytes, owner))?;
+        own_top(mount.as_fd(), owner)
+    };
+    fill().map_err(failed(what))?;
+    attributes(mount.as_fd(), Reach::Mount, flags, MountAttrFlags::empty()).map_err(failed(what))?;
+    Ok(mount)
+}
+
+fn own_top(at: BorrowedFd<'_>, owner: Owner) -> std::result::Result<(), Errno> {
+    let (uid, gid) = owner.ids();
+    chownat(at, "", uid, gid, AtFlags::EMPTY_PATH)
 }
 
 /// Content of the tmpfs that a private `/sys` is put together on.

@@ -12,19 +12,19 @@ pub use tree::Tree;
 
 use crate::error::{Code, Diagnostic, Result};
 use crate::exec::{Init, Stager};
-use crate::image::{IdMap, MapNamespace, SeenAs, SourceOwner};
+use crate::image::{IdMap, MapNamespace, SeenAs, SourceOwner, TreeOwner};
 use crate::model::{BindIdmap, Id128, UidRange};
-use crate::plan::Plan;
+use crate::plan::{Plan, Shared, UserNamespace};
 use crate::supervise::{StdioPlan, notify::NotifyServer, pty::Pty};
 use crate::sys::clone::flags;
 use crate::sys::mount_attr::{self, Reach};
 use filesystems::{HostInfo, Owner};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
-use rustix::mount::MountAttrFlags;
+use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 use std::cell::Cell;
 use std::ffi::CString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What prepare takes beyond the plan: things that live longer than one boot of the container.
 pub struct Context<'a> {
@@ -40,6 +40,8 @@ pub struct Context<'a> {
     pub stdio: &'a StdioPlan,
     /// Credentials, read.
     pub credentials: &'a [(String, Vec<u8>)],
+    /// What host and container share.
+    pub shared: &'a [SharedDirectory],
     /// Capabilities that cannot be given (CAP_MKNOD without a device policy, or not held ourselves).
     pub withheld: u64,
     /// What keeps the payload from the host's devices.
@@ -53,6 +55,16 @@ pub enum DevicePolicy {
     Holds,
     /// Nobody does.
     Missing,
+}
+
+/// A directory of the host that the container gets to see for its life.
+pub struct SharedDirectory {
+    /// What it is.
+    pub what: Shared,
+    /// The directory, in the host's mount namespace.
+    pub directory: OwnedFd,
+    /// Where the container sees it.
+    pub target: PathBuf,
 }
 
 /// Everything the children need, and our ends of it.
@@ -86,7 +98,7 @@ pub(crate) struct Inputs<'a> {
 /// Prepares one boot of the container.
 pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
     let console = context.stdio.fds.contains(&crate::supervise::Stdio::Console);
-    let map = context.range.filter(|_| plan.idmapped()).map(|r| MapNamespace::new(&IdMap::of_range(r))).transpose()?;
+    let map = context.range.and_then(|r| tree_map(plan, r)).map(|m| MapNamespace::new(&m)).transpose()?;
     let inputs = Inputs {
         context,
         console,
@@ -120,6 +132,18 @@ pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
     let mut passed: Vec<RawFd> = (3..3 + plan.process.listen_fds as RawFd).collect();
     passed.extend(relays.theirs.iter().map(AsRawFd::as_raw_fd));
     Ok(Prepared { stager, init, pty, relays: relays.ours, passed, children_ends: relays.theirs })
+}
+
+/// How the owners of the tree are mapped; `None` where they are what the container has already.
+fn tree_map(plan: &Plan, range: UidRange) -> Option<IdMap> {
+    let on_disk = match &plan.user_namespace {
+        UserNamespace::Fixed { idmap: true, .. } => 0,
+        UserNamespace::Pick { owner: (uid, gid), idmap: true } => {
+            TreeOwner { uid: *uid, gid: *gid }.base().unwrap_or_default()
+        }
+        _ => return None,
+    };
+    (on_disk != range.base).then(|| IdMap::from_disk(on_disk, range))
 }
 
 fn text(s: &str) -> Result<CString> {
@@ -186,6 +210,26 @@ impl Inputs<'_> {
             DevicePolicy::Holds => MountAttrFlags::empty(),
             DevicePolicy::Missing => MountAttrFlags::MOUNT_ATTR_NODEV,
         }
+    }
+
+    /// A clone of what host and container share, and where it goes; `None` when there is none.
+    fn open_shared(&self, what: Shared, attributes: MountAttrFlags) -> Result<Option<(OwnedFd, PathBuf)>> {
+        let Some(shared) = self.context.shared.iter().find(|s| s.what == what) else { return Ok(None) };
+        let fail = |e: Errno| Diagnostic::new(Code::Prepare, format!("cannot share {}", what.words())).errno(e);
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+        let mount = open_tree(&shared.directory, c"", flags).map_err(fail)?;
+        match what {
+            // What the host mounts there arrives, and nothing goes the other way.
+            Shared::Incoming => mount_attr::make_slave(mount.as_fd(), Reach::Mount),
+            Shared::UnixExport | Shared::Journal => mount_attr::make_private(mount.as_fd(), Reach::Mount),
+        }
+        .map_err(fail)?;
+        let clear = MountAttrFlags::MOUNT_ATTR_RDONLY.difference(attributes);
+        mount_attr::attributes(mount.as_fd(), Reach::Mount, attributes, clear).map_err(fail)?;
+        if let (Shared::Journal, Some(map)) = (what, &self.map) {
+            mount_attr::idmap(mount.as_fd(), Reach::Mount, map.as_fd()).map_err(fail)?;
+        }
+        Ok(Some((mount, shared.target.clone())))
     }
 
     /// A name that no file of an image has.

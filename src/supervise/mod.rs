@@ -57,6 +57,8 @@ pub enum Event {
     Stopping,
     /// The leader has been killed.
     Killed,
+    /// The leader is gone; its output is not flushed yet.
+    Gone,
     /// A hotkey was pressed.
     Hotkey(Hotkey),
     /// A child that is not the leader has ended and was reaped.
@@ -136,7 +138,12 @@ impl Supervisor<'_, '_, '_> {
         while !self.gone {
             for ready in events.wait(self.deadline())? {
                 match ready.token {
-                    Token::Leader => self.gone = self.leader_is_gone()?,
+                    Token::Leader => {
+                        self.gone = self.leader_is_gone()?;
+                        if self.gone {
+                            (self.observer)(Event::Gone);
+                        }
+                    }
                     Token::Signals => self.take_signals(),
                     Token::Console(i) => self.console.note(i, ready),
                     Token::Source(i) => self.turn(i as usize, events),

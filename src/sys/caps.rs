@@ -9,6 +9,8 @@ use rustix::io::Errno;
 const VERSION_3: u32 = 0x2008_0522;
 /// `CAP_LAST_CAP` can get no higher in a set of 64 bits.
 const HIGHEST: u32 = 63;
+/// CAP_CHECKPOINT_RESTORE, the last one that Linux has got: in 5.9.
+const NEWEST_NEEDED: u32 = 40;
 
 const PR_GET_KEEPCAPS: usize = 7;
 const PR_SET_KEEPCAPS: usize = 8;
@@ -70,10 +72,11 @@ struct Word {
 pub fn limit_bounding(keep: u64) -> Result<(), Failed> {
     for number in (0..=HIGHEST).filter(|n| keep & (1 << n) == 0) {
         match prctl(PR_CAPBSET_READ, number as usize, 0) {
-            // The kernel has none of this number, hence none above it.
-            Err(Errno::INVAL) => break,
+            // The kernel has none of this number, hence none above it. Every kernel that runs this program has the others.
+            Err(Errno::INVAL) if number > NEWEST_NEEDED => break,
             Ok(0) => continue,
-            _ => {}
+            Ok(_) => {}
+            Err(errno) => return Err(Failed::Bounding(number as u8, errno)),
         }
         prctl(PR_CAPBSET_DROP, number as usize, 0).map_err(|errno| Failed::Bounding(number as u8, errno))?;
     }

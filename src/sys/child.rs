@@ -3,6 +3,7 @@
 
 use rustix::io::{Errno, Result};
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 /// Which children to wait for.
 #[derive(Clone, Copy)]
@@ -29,6 +30,29 @@ pub enum Ending {
     Exited(u8),
     /// A signal of this number killed it.
     Signaled(u8),
+}
+
+/// CPU time, user and system, of the ended child that this pidfd names and of everything that it has waited for. The
+/// zombie stays. `None` while it runs.
+pub fn cpu_time(pidfd: BorrowedFd<'_>) -> Result<Option<Duration>> {
+    // SAFETY: siginfo_t is plain data for which all zeroes is a valid value.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: rusage is plain data for which all zeroes is a valid value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    let flags = libc::WEXITED | libc::WNOHANG | libc::__WALL | libc::WNOWAIT;
+    let (id, info_at, usage_at) = (pidfd.as_raw_fd(), &raw mut info, &raw mut usage);
+    // SAFETY: the kernel's waitid, unlike libc's, takes a fifth argument: it writes one siginfo_t and one rusage through
+    // the two exclusive borrows and keeps no pointer.
+    let rc = unsafe { libc::syscall(libc::SYS_waitid, libc::P_PIDFD, id, info_at, flags, usage_at) };
+    if rc < 0 {
+        return Err(last_errno());
+    }
+    // SAFETY: waitid fills the SIGCHLD members, or leaves the zeroes when the child has not ended.
+    if unsafe { info.si_pid() } == 0 {
+        return Ok(None);
+    }
+    let time = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000);
+    Ok(Some(time(usage.ru_utime) + time(usage.ru_stime)))
 }
 
 /// waitid(2) for ended children without blocking: `None` when none of them has ended.
@@ -88,7 +112,7 @@ mod tests {
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
     use std::io::Read;
     use std::os::fd::AsFd;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     /// As the stager starts the payload: a child clones a sibling of itself, with this exit signal, that exits with 7
     /// or waits for a signal.
@@ -130,6 +154,21 @@ mod tests {
             assert!(Instant::now() < give_up);
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    #[test]
+    fn the_cpu_time_of_an_ended_child_counts_its_children() {
+        let script = "sh -c 'i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done'; read x; exit 3";
+        let mut shell = std::process::Command::new("sh");
+        let mut shell = shell.args(["-c", script]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let pidfd = pidfd_open(Pid::from_child(&shell), PidfdFlags::empty()).unwrap();
+        assert_eq!(cpu_time(pidfd.as_fd()), Ok(None));
+        drop(shell.stdin.take());
+        wait_for(pidfd.as_fd(), Zombie::Keep);
+        let used = cpu_time(pidfd.as_fd()).unwrap().unwrap();
+        assert!(used > Duration::from_millis(5) && used < Duration::from_secs(10), "{used:?}");
+        assert_eq!(shell.wait().unwrap().code(), Some(3));
+        assert_eq!(cpu_time(pidfd.as_fd()), Err(Errno::CHILD));
     }
 
     #[test]

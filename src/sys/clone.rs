@@ -22,8 +22,6 @@ pub mod flags {
     pub const NEWNET: u64 = libc::CLONE_NEWNET as u64;
     /// The child becomes a child of the caller's parent.
     pub const PARENT: u64 = libc::CLONE_PARENT as u64;
-    /// Caller and child share one table of file descriptors.
-    pub const FILES: u64 = libc::CLONE_FILES as u64;
 }
 
 const CLONE_PIDFD: u64 = libc::CLONE_PIDFD as u64;

@@ -4,6 +4,7 @@
 //! What is marked "child-safe" may be called between `clone` and `execve`: it allocates nothing and takes no lock.
 #![allow(unsafe_code)]
 
+pub mod beside;
 pub mod bpf;
 pub mod caps;
 pub mod child;
@@ -14,6 +15,7 @@ pub mod mount_attr;
 pub mod mount_setattr;
 pub mod net;
 pub mod ofd_lock;
+pub mod own_arguments;
 pub mod process;
 pub mod programs;
 pub mod seccomp;

@@ -39,7 +39,7 @@ struct Request {
 }
 
 impl Control {
-    /// Opens it. The socket goes away with the directory.
+    /// Opens it. The socket goes away with the directory; that of an earlier boot of the machine is replaced.
     ///
     /// # Errors
     /// [`Code::Prepare`].
@@ -48,6 +48,10 @@ impl Control {
         let open = || -> rustix::io::Result<Self> {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             let listener = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+            match rustix::fs::unlink(&path) {
+                Err(Errno::NOENT) | Ok(()) => {}
+                Err(errno) => return Err(errno),
+            }
             rustix::net::bind(&listener, &SocketAddrUnix::new(&path)?)?;
             rustix::net::listen(&listener, MAX_CALLERS as i32)?;
             let ready = epoll::create(epoll::CreateFlags::CLOEXEC)?;

@@ -57,6 +57,14 @@ impl Keeper {
         Ok(Self { socket: above_stdio(ours)?, process, held: HashMap::new() })
     }
 
+    /// Lets it make, on the side, the move between control groups that is slow because it is the first for a while: to
+    /// be called as early as possible before PID 1 makes a scope. Until it is done the keeper does nothing else, 16 ms
+    /// at most; without a scope to be made that would only be time lost at the end.
+    pub fn ease_moves(&self) {
+        // A keeper that does not run shows at the next push.
+        let _told = self.send(Op::StayInGroup, 0, None, &[]);
+    }
+
     /// Which process it is.
     pub fn process_id(&self) -> Option<ProcessId> {
         ProcessId::of(self.process.pid)
@@ -65,6 +73,11 @@ impl Keeper {
     /// Its pidfd, readable when it is gone: nothing then cleans up after this process.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.process.pidfd.as_fd()
+    }
+
+    /// Whether it is gone.
+    pub fn has_ended(&self) -> bool {
+        wait_readable(self.pidfd(), Duration::ZERO) == Ok(true)
     }
 
     /// The connection. Clones of this process close it.

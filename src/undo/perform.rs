@@ -13,7 +13,7 @@ use rustix::mount::UnmountFlags;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, sendto, socket_with};
 use rustix::process::{WaitId, WaitIdOptions};
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,7 @@ pub(super) fn perform(release: Release, patience: Duration) -> Result<()> {
         }
         Release::Unlock(lock) => lock.unlock().map_err(|e| failed("give the lock up".into(), e)),
         Release::Path(path) => perform_path(&path, patience),
+        Release::EmptyScope { .. } => Ok(()),
         Release::Call(call) => call(),
     }
 }
@@ -134,12 +135,12 @@ fn restore(terminal: BorrowedFd<'_>, attributes: &TermState) -> rustix::io::Resu
     but(outcome, Errno::IO)
 }
 
-fn open_dir(at: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<std::os::fd::OwnedFd> {
+fn open_dir(at: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat2(at, name, flags, Mode::empty(), ResolveFlags::NO_XDEV)
 }
 
-fn open_top(path: &Path) -> rustix::io::Result<std::os::fd::OwnedFd> {
+fn open_top(path: &Path) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty())
 }
@@ -164,27 +165,48 @@ fn remove_cgroup(path: &Path, patience: Duration) -> rustix::io::Result<()> {
     let deadline = Instant::now() + patience;
     loop {
         match rustix::fs::rmdir(path) {
-            Err(Errno::BUSY) if Instant::now() < deadline => {}
+            Err(Errno::BUSY) => {}
             other => return other,
         }
-        remove_groups_below(open_top(path)?.as_fd(), MAX_DEPTH)?;
+        remove_groups_below(open_top(path)?, deadline)?;
         match rustix::fs::rmdir(path) {
-            Err(Errno::BUSY) => std::thread::sleep(Duration::from_millis(5)),
+            Err(Errno::BUSY) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
             other => return other,
         }
     }
 }
 
-fn remove_groups_below(dir: BorrowedFd<'_>, depth: u32) -> rustix::io::Result<()> {
-    let below = depth.checked_sub(1).ok_or(Errno::LOOP)?;
-    each_entry(dir, |name, kind| {
-        if kind != FileType::Directory {
-            return Ok(());
+/// Removes every group below, however deep a payload has nested them: without recursion and without paths, which have
+/// limits. Goes down where a group stays because of what is below it, and up again by `..`.
+fn remove_groups_below(top: OwnedFd, deadline: Instant) -> rustix::io::Result<()> {
+    let (mut at, mut depth) = (top, 0u64);
+    loop {
+        let mut stays = None;
+        each_entry(at.as_fd(), |name, kind| {
+            if kind == FileType::Directory
+                && but(rustix::fs::unlinkat(&at, name, AtFlags::REMOVEDIR), Errno::NOENT).is_err()
+            {
+                stays = Some(name.to_owned());
+            }
+            Ok(())
+        })?;
+        match stays {
+            // Nothing is below a group that is still busy, so this ends at the deadline at the latest.
+            Some(_) if Instant::now() >= deadline => return Err(Errno::BUSY),
+            Some(name) => {
+                match open_dir(at.as_fd(), &name) {
+                    Err(Errno::NOENT) => continue,
+                    below => at = below?,
+                }
+                depth += 1;
+            }
+            None if depth == 0 => return Ok(()),
+            None => {
+                at = open_dir(at.as_fd(), c"..")?;
+                depth -= 1;
+            }
         }
-        remove_groups_below(open_dir(dir, name)?.as_fd(), below)?;
-        // The caller tries again while one of them is still busy.
-        but(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR), Errno::BUSY)
-    })
+    }
 }
 
 /// Calls `act` for every entry and goes on after a failure; the first one is returned.

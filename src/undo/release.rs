@@ -27,6 +27,14 @@ pub enum Release {
     /// Gives a lock up. The keeper holds it too, so that it outlives a killed supervisor until all younger entries of
     /// the list are undone.
     Unlock(OfdLock),
+    /// Only the keeper does this: makes systemd see that the scope with this control group is empty, should it have been
+    /// made for a process that was dead already. This process tells systemd over the bus.
+    EmptyScope {
+        /// The group's directory.
+        group: PathBuf,
+        /// The directory of the group that the keeper lives in.
+        home: OwnedFd,
+    },
     /// Something that is named by a path, and so can be written to the record.
     Path(PathRelease),
     /// Something that only this process can do, such as a call over a bus; the keeper does not know of it.
@@ -86,6 +94,7 @@ impl Release {
             }
             Self::Unlock(lock) => (Op::Hold, Some(lock.as_fd()), &[]),
             Self::Path(path) => (path.op(), None, path.text()),
+            Self::EmptyScope { group, home } => (Op::Visit, Some(home.as_fd()), group.as_os_str().as_bytes()),
             Self::Call(_) => return None,
         })
     }

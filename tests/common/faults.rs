@@ -2,7 +2,7 @@
 //! Every system call of a start fails once, and each time the start must fail closed: it ends soon with an error that
 //! names the step, or what runs is not weaker than without the fault; and nothing is left behind.
 
-use super::inject::{self, Place, Run, Sysno};
+use super::inject::{self, Place, Run, Sysno, Who};
 use super::{Case, HostState, Outcome, Program, fail, leftovers};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// An error must have come by then.
 const LIMIT: Duration = Duration::from_secs(5);
+/// For the watching of calls, and the ends of processes that were killed.
+const SLACK: Duration = Duration::from_secs(1);
 
 /// Calls, and what each fails with. Names that an architecture does not have are passed over.
 pub const CALLS: &[(&str, Errno)] = &[
@@ -160,7 +162,7 @@ impl Sweep<'_> {
             let errno = table[&place.call];
             let run = self.once(&watched, Some((place, errno)))?;
             let mut wrong = Vec::new();
-            match self.judge(&run, &clean, errno) {
+            match self.judge(&run, &clean, place.who, errno) {
                 Ok(verdict) => tally[verdict as usize] += 1,
                 Err(complaint) => wrong.push(complaint),
             }
@@ -181,23 +183,19 @@ impl Sweep<'_> {
             clean.calls.len(),
             started.elapsed().as_secs_f32()
         );
-        if std::env::var_os("SPAWN_FAULTS_LOG").is_some() || !complaints.is_empty() {
-            return if complaints.is_empty() {
-                Ok(())
-            } else {
-                fail(format!("{} faults:\n{}", complaints.len(), complaints.join("\n")))
-            };
+        match complaints.len() {
+            0 => Ok(()),
+            n => fail(format!("{n} faults:\n{}", complaints.join("\n"))),
         }
-        Ok(())
     }
 
     fn once(&self, watched: &[Sysno], fault: Option<(&Place, Errno)>) -> std::io::Result<Run> {
         inject::run(&self.program, &Case::spawn_path(), self.case.dir(), watched, fault, LIMIT + LIMIT)
     }
 
-    fn judge(&self, run: &Run, clean: &Run, errno: Errno) -> Result<Verdict, String> {
+    fn judge(&self, run: &Run, clean: &Run, who: Who, errno: Errno) -> Result<Verdict, String> {
         let Some(status) = run.status else { return Err(format!("hangs for {:?}", run.elapsed)) };
-        if run.elapsed > LIMIT {
+        if run.elapsed > LIMIT + SLACK {
             return Err(format!("took {:?}", run.elapsed));
         }
         if !run.fired {
@@ -205,7 +203,18 @@ impl Sweep<'_> {
         }
         match status.code() {
             Some(0) => weaker(&clean.stdout, &run.stdout, self.optional).map(|()| Verdict::Harmless),
-            Some(125..=127) => names_the_step(&run.stderr, errno).map(|()| Verdict::Failed),
+            // A keeper that fails does what it is there for: it ends the container.
+            Some(137) if who == Who::Keeper => Ok(Verdict::Failed),
+            Some(125..=127) if who == Who::Keeper => {
+                names_the_step(&run.stderr, &["the keeper"]).map(|()| Verdict::Failed)
+            }
+            Some(125..=127) => {
+                let described = spawn::error::describe_errno(errno.raw_os_error());
+                // The crate that speaks D-Bus turns some errnos into words of its own, or takes no notice.
+                let over_bus = run.stderr.contains("[E0602]") || run.stderr.contains("[E0603]");
+                let reasons = if over_bus { vec!["broken pipe", "no answer", &described] } else { vec![&*described] };
+                names_the_step(&run.stderr, &reasons).map(|()| Verdict::Failed)
+            }
             _ => Err(format!("ended with {status}")),
         }
     }
@@ -219,7 +228,10 @@ impl Sweep<'_> {
                 remove(&path);
             }
         }
-        let reported = |line: &String| path(line).is_some_and(|p| run.stderr.contains(&*p.to_string_lossy()));
+        let reported = |line: &String| {
+            let path = path(line).unwrap_or_default();
+            path.ancestors().take(2).any(|p| run.stderr.contains(&*p.to_string_lossy()))
+        };
         difference.into_iter().filter(|line| !(line.starts_with('+') && reported(line))).collect()
     }
 }
@@ -270,15 +282,15 @@ fn fewer_capabilities(then: &str, now: &str) -> bool {
 }
 
 /// One error that a person can use: what failed and why, with its code.
-fn names_the_step(stderr: &str, errno: Errno) -> Result<(), String> {
-    let described = spawn::error::describe_errno(errno.raw_os_error());
+fn names_the_step(stderr: &str, reasons: &[&str]) -> Result<(), String> {
     let first = stderr.lines().find(|l| l.starts_with("spawn: ") && l.contains(" [E"));
     let Some(first) = first else { return Err("no error line".into()) };
     if stderr.contains("panicked") || first.contains("out of turn") {
         return Err("the error does not say what failed".into());
     }
-    if !stderr.contains(&described) {
-        return Err(format!("no line says {described}"));
+    // The channel by which a child tells its reason can itself be what fails.
+    if !reasons.iter().any(|reason| stderr.contains(reason)) && !stderr.contains("did not say why") {
+        return Err(format!("no line says {reasons:?}"));
     }
     Ok(())
 }

@@ -43,7 +43,9 @@ impl HostState {
         facts.extend(units());
         facts.extend(links());
         for folder in ["/run/spawn", "/run/systemd/machines"] {
-            facts.extend(names("file", Path::new(folder)));
+            // The lock files of names stay.
+            let is_lock = |fact: &String| fact.starts_with("file /run/spawn/.") && fact.ends_with(".lock");
+            facts.extend(names("file", Path::new(folder)).into_iter().filter(|fact| !is_lock(fact)));
         }
         // Below these the first level is there for good once it was used; lock files may stay.
         for folder in subfolders(Path::new("/run/systemd/nspawn")) {

@@ -5,10 +5,14 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code, unused_imports, unused_macros)]
 
+pub mod background;
 pub mod case;
+pub mod crowd;
 pub mod faults;
 pub mod host_state;
+pub mod in_use;
 pub mod inject;
+pub mod killing;
 pub mod leftovers;
 pub mod program;
 pub mod pty;

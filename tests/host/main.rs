@@ -3,14 +3,86 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod faults;
+
+mod bed;
+mod guest;
+mod journal;
+mod machined;
+mod many;
+mod scope;
+mod units;
 
 use common::runner::{self, cases};
-use common::{Case, HostState, Outcome, Program, skip};
+use common::{Outcome, skip};
 use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    runner::main(needs, cases![bed::systemd_is_the_suites, bed::machined_answers, bed::nspawn_runs_busybox])
+    runner::main(
+        needs,
+        cases![
+            bed::systemd_is_the_suites,
+            bed::machined_answers,
+            bed::nspawn_runs_busybox,
+            scope::properties_as_documented,
+            scope::the_payload_has_a_group_of_its_own,
+            scope::properties_that_were_asked_for,
+            scope::wrong_properties_are_refused,
+            scope::the_slice_can_be_chosen,
+            scope::the_kill_signal_asks_the_payload,
+            scope::systemctl_stop_is_an_orderly_shutdown[120],
+            scope::signals_to_the_supervisor_are_an_orderly_stop[240],
+            scope::a_name_in_use_is_refused,
+            scope::the_name_of_a_foreign_unit_is_refused,
+            scope::keep_unit_runs_in_the_callers_unit,
+            scope::keep_unit_passes_statuses_on_and_133_not[120],
+            machined::knows_what_it_was_told,
+            machined::shell_and_login[120],
+            machined::shell_in_a_user_namespace[120],
+            machined::copies_in_and_out[120],
+            machined::binds_where_there_is_no_user_namespace[120],
+            machined::bind_is_refused_in_a_user_namespace[120],
+            machined::poweroff_terminate_and_kill[300],
+            machined::reboot_keeps_name_and_id[240],
+            machined::register_no_and_yes,
+            machined::without_machined_auto_goes_on_and_yes_does_not,
+            machined::a_registration_that_machined_lost_is_repaired,
+            machined::a_restart_of_the_bus_is_survived[240],
+            machined::sockets_of_the_guest_reach_the_host[180],
+            machined::an_image_is_started_by_name,
+            journal::own_messages_have_fields,
+            journal::the_end_says_what_was_consumed,
+            journal::failures_have_their_code,
+            journal::no_secret_is_seen_anywhere,
+            journal::a_console_that_nobody_watches_is_there_once,
+            journal::as_a_unit_the_console_is_there_once,
+            journal::try_guest_lets_the_host_read[240],
+            journal::try_guest_lets_the_host_read_a_user_namespace[240],
+            journal::no_and_auto_make_no_link,
+            journal::auto_uses_the_hosts_directory,
+            journal::a_clash_of_ids_is_told,
+            journal::a_failed_start_takes_the_link_back,
+            journal::a_restart_of_journald_is_survived,
+            units::spawn_service_boots_reboots_and_stops[400],
+            units::machinectl_start_and_enable_use_it[300],
+            units::notify_ready_waits_for_the_guest[180],
+            units::a_folder_of_the_case_is_not_a_machine,
+            many::reboots_in_a_row[240],
+            many::the_terminal_stays_across_a_reboot,
+            many::one_hundred_in_a_loop[240],
+            many::one_hundred_at_once[300],
+            faults::every_call_fails_closed_in_a_scope[400],
+            faults::killed_supervisor_leaves_nothing[300],
+            faults::supervisor_and_keeper_killed,
+            faults::killed_keeper_is_replaced,
+            faults::hup_quit_and_term_are_orderly,
+            faults::hundred_at_once[300],
+            faults::name_in_use,
+            faults::name_of_a_foreign_unit,
+            faults::tree_in_use_by_the_other_launcher,
+        ],
+    )
 }
 
 fn needs() -> Outcome {
@@ -18,41 +90,4 @@ fn needs() -> Outcome {
         return skip("systemd is not PID 1 here; make check runs this in nested hosts");
     }
     Ok(())
-}
-
-/// The nested host is what the tests take it for.
-mod bed {
-    use super::*;
-
-    pub fn systemd_is_the_suites(_: &mut Case) -> Outcome {
-        let suite = Case::suite()?;
-        let said = Program::new("systemctl").arg("--version").run().expect_code(0).stdout;
-        let version: u32 = said.split_whitespace().nth(1).unwrap_or_default().parse()?;
-        match suite.as_str() {
-            "bookworm" => assert_eq!(version, 252),
-            "trixie" => assert_eq!(version, 257),
-            _ => assert!(version >= 262, "systemd {version}"),
-        }
-        Ok(())
-    }
-
-    pub fn machined_answers(_: &mut Case) -> Outcome {
-        let list = Program::new("machinectl").args(["list", "--no-legend", "--no-pager"]).run().expect_code(0);
-        assert_eq!(list.stdout, "");
-        Ok(())
-    }
-
-    pub fn nspawn_runs_busybox(case: &mut Case) -> Outcome {
-        let tree = case.busybox_tree("tree")?;
-        let before = HostState::take(case.dir());
-        let run = case
-            .nspawn()?
-            .args(["--quiet", "--pipe", "--directory"])
-            .arg(&tree)
-            .args(["sh", "-c", "echo hi; exit 7"])
-            .run();
-        assert_eq!(run.expect_code(7).stdout, "hi\n");
-        before.assert_unchanged();
-        Ok(())
-    }
 }

@@ -5,8 +5,13 @@
 mod common;
 mod faults;
 
+mod attack;
+mod canary;
+mod images;
+
 mod binds;
 mod exits;
+mod inside;
 mod mounting;
 mod namespaces;
 mod planning;
@@ -14,6 +19,7 @@ mod powers;
 mod streams;
 mod support;
 mod surroundings;
+mod swaps;
 
 use common::runner::{self, cases};
 use common::{Case, HostState, Outcome, Pty, skip};
@@ -91,7 +97,6 @@ fn main() -> ExitCode {
             powers::working_directory,
             powers::umask_signals_and_keyring_are_fresh,
             binds::binds_and_their_options,
-            binds::owneridmap_shows_the_targets_owner,
             binds::an_idmap_that_cannot_be_is_refused,
             binds::sources_inside_the_image_stay_inside,
             binds::targets_are_made_and_must_fit,
@@ -116,6 +121,48 @@ fn main() -> ExitCode {
             faults::every_call_fails_closed_without_user_namespace[300],
             faults::every_call_fails_closed_with_user_namespace[300],
             faults::every_call_fails_closed_with_stub_and_user[300],
+            faults::killed_supervisor_leaves_nothing[300],
+            faults::killed_supervisor_leaves_no_link[300],
+            faults::supervisor_and_keeper_killed,
+            faults::supervisor_and_keeper_killed_with_link,
+            faults::killed_keeper_is_replaced,
+            faults::hup_quit_and_term_are_orderly,
+            faults::hundred_at_once[300],
+            faults::tree_in_use,
+            faults::name_in_use,
+            faults::not_a_tree,
+            faults::read_only_host,
+            faults::tree_without_idmap,
+            inside::only_the_first_three_descriptors,
+            inside::pid_1_shows_nothing_of_the_caller,
+            inside::self_exe_is_not_spawn,
+            inside::mounts_cannot_be_undone,
+            inside::new_namespaces_reveal_nothing,
+            inside::no_way_out_of_the_root,
+            inside::kernel_settings_refuse,
+            inside::system_calls_that_reach_the_host_are_refused,
+            inside::keyrings_of_the_host_are_out_of_reach,
+            inside::devices_of_the_host_are_refused,
+            inside::processes_of_the_host_are_out_of_reach,
+            inside::abstract_sockets_of_the_host_are_out_of_reach,
+            inside::directories_and_terminals_are_not_handed_in,
+            inside::input_pushed_into_the_console_stays_inside,
+            inside::a_notify_flood_is_bounded,
+            inside::a_console_flood_is_bounded,
+            inside::deep_control_groups_are_removed,
+            inside::runtime_files_are_private,
+            inside::the_probe_sees_what_is_there,
+            images::absolute_links_to_a_folder[180],
+            images::relative_links_to_a_file[180],
+            images::magic_links[180],
+            images::circles[180],
+            images::links_to_the_root[180],
+            images::fifos[180],
+            images::devices[180],
+            images::sockets[180],
+            images::directories_for_files[180],
+            images::huge_files[180],
+            swaps::swapped_paths_never_lead_to_the_host[300],
         ],
     )
 }

@@ -347,6 +347,8 @@ fn the_control_socket_answers() {
     let scratch = Scratch::new("control");
     let mut undo = Undo::unkept();
     let (runtime, _) = RuntimeDir::claim(&scratch.at("run"), "foo", &mut undo).unwrap();
+    // The machine has been rebooted once.
+    drop(Control::listen(&runtime).unwrap());
     let mut control = Control::listen(&runtime).unwrap();
     use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType};
     let caller = rustix::net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();

@@ -223,7 +223,7 @@ fn known_names(unknown: &str) -> String {
     let mut names: Vec<&str> = table::names().collect();
     let unknown = unknown.to_ascii_lowercase();
     names.sort_by_key(|name| (distance(&unknown, &name.to_ascii_lowercase()), *name));
-    format!("the known ones, nearest first: {}", names.join(", "))
+    format!("did you mean {}? There are {}", names[0], names.join(", "))
 }
 
 /// Edit distance: insertions, deletions and replacements of bytes.

@@ -96,7 +96,7 @@ fn a_stop_signal_asks_who_listens_and_kills_who_does_not() {
         // The shell has not executed the sleep yet when it said so, or it has: neither listens.
         raise(signal).unwrap();
         assert_eq!(scene.run(&mut console, &signals, vec![]), outcome);
-        assert_eq!(*scene.events.borrow(), [told]);
+        assert_eq!(*scene.events.borrow(), [told, Event::Gone]);
     }
 }
 
@@ -144,7 +144,8 @@ fn sources_are_served_warned_about_and_obeyed() {
     assert_eq!(outcome, Outcome::Signaled(9));
     assert!(Instant::now() >= soon);
     let told = scene.events.borrow();
-    assert_eq!(*told, [Event::Warning(warning.note("the script is no longer served")), Event::Killed]);
+    let no_longer = Event::Warning(warning.note("the script is no longer served"));
+    assert_eq!(*told, [no_longer, Event::Killed, Event::Gone]);
     assert_eq!(failing.lines.len(), 0);
 }
 
@@ -200,7 +201,7 @@ fn leave_behind<R: Send + 'static>(
 fn a_slow_viewer_gets_the_last_output() {
     let (outcome, events, got) =
         leave_behind(Box::new(|_| ()), |viewer| read_until(&viewer, |b| b.len() > 4096 + LEFT_BEHIND).len());
-    assert_eq!((outcome, events, got), (Outcome::Exited(0), vec![], 4096 + 1 + LEFT_BEHIND));
+    assert_eq!((outcome, events, got), (Outcome::Exited(0), vec![Event::Gone], 4096 + 1 + LEFT_BEHIND));
 }
 
 #[test]
@@ -223,7 +224,7 @@ fn a_stop_signal_ends_the_wait_for_a_viewer() {
         viewer
     });
     assert_eq!(outcome, Outcome::Exited(0));
-    assert!(matches!(&events[..], [Event::Warning(d)] if d.code() == Code::ConsoleFailed), "{events:?}");
+    assert!(matches!(&events[..], [Event::Gone, Event::Warning(d)] if d.code() == Code::ConsoleFailed), "{events:?}");
     drop(viewer);
 }
 

@@ -8,6 +8,8 @@
 
 #[path = "calls.rs"]
 mod calls;
+#[path = "group.rs"]
+mod group;
 #[path = "list.rs"]
 mod list;
 #[path = "remove.rs"]
@@ -26,6 +28,10 @@ const SUPERVISOR: i32 = 0;
 const SUPERVISOR_PIDFD: i32 = 1;
 /// How long one release may wait for something to be gone.
 const PATIENCE_MS: u64 = 2000;
+/// How long systemd may take to make the scope that the killed supervisor has asked for, or to clear it away.
+const SCOPE_MS: u64 = 500;
+/// How long a group is empty that systemd does not see.
+const EMPTY_MS: u64 = 150;
 
 static mut LIST: List = List::EMPTY;
 
@@ -87,6 +93,11 @@ fn take_in(list: &mut List, message: &[u8], fd: Option<i32>) -> Option<Ending> {
     let unwanted = match wire::parse(message) {
         Some((Op::Done, ..)) => return Some(Ending::Done),
         Some((Op::Released, id, _)) => list.remove(id).flatten(),
+        Some((Op::StayInGroup, ..)) => {
+            // A start is only slower without it.
+            let _moved = group::stay();
+            fd
+        }
         Some((op, id, text)) if list.push(id, op, fd, text) => None,
         _ => fd,
     };
@@ -99,7 +110,7 @@ fn take_in(list: &mut List, message: &[u8], fd: Option<i32>) -> Option<Ending> {
 fn undo(op: Op, fd: i32, text: &[u8]) -> calls::Result<()> {
     let path = CStr::from_bytes_until_nul(text).map_err(|_| calls::ENOENT)?;
     match op {
-        Op::Done | Op::Released | Op::Hold => {}
+        Op::Done | Op::Released | Op::Hold | Op::StayInGroup => {}
         Op::KillProcess => {
             calls::pidfd_kill(fd)?;
             calls::poll(&mut [Poll { fd, wanted: POLLIN, got: 0 }], Some(Time::milliseconds(PATIENCE_MS)))?;
@@ -124,8 +135,64 @@ fn undo(op: Op, fd: i32, text: &[u8]) -> calls::Result<()> {
             let (message, length) = wire::delete_link_message(path.to_bytes()).ok_or(calls::ENOENT)?;
             calls::netlink_request(&message[..length])?;
         }
+        Op::Visit => visit(path, fd)?,
     }
     Ok(())
+}
+
+/// A control group that never had a process never tells systemd that it is empty, and its scope stays: so we go in and
+/// out. What systemd clears away by itself is left to it; what it leaves is removed.
+fn visit(path: &CStr, home: i32) -> calls::Result<()> {
+    let (started, mut empty_since) = (calls::now(), None);
+    while calls::now() < started.saturating_add(SCOPE_MS) {
+        match (calls::open_dir(calls::AT_FDCWD, path), empty_since) {
+            (Ok(group), _) => {
+                let empty = is_empty(group) == Ok(true);
+                let since = empty_since.unwrap_or_else(calls::now);
+                empty_since = empty.then_some(since);
+                if empty && calls::now() >= since.saturating_add(EMPTY_MS) {
+                    let moved = enter(group).and_then(|()| enter(home));
+                    calls::close(group)?;
+                    moved?;
+                    return remove_left(path);
+                }
+                calls::close(group)?;
+            }
+            // It was there and is gone.
+            (Err(_), Some(_)) => return Ok(()),
+            (Err(_), None) => {}
+        }
+        calls::sleep(Time::milliseconds(2));
+    }
+    Ok(())
+}
+
+fn enter(group: i32) -> calls::Result<()> {
+    let file = calls::open(group, c"cgroup.procs", calls::O_WRONLY)?;
+    // 0 is the writer itself (cgroups(7)).
+    let entered = calls::write(file, b"0");
+    calls::close(file)?;
+    entered.map(|_| ())
+}
+
+fn remove_left(path: &CStr) -> calls::Result<()> {
+    let deadline = calls::now().saturating_add(SCOPE_MS);
+    while calls::now() < deadline {
+        match calls::open_dir(calls::AT_FDCWD, path) {
+            Ok(group) => calls::close(group)?,
+            Err(_) => return Ok(()),
+        };
+        calls::sleep(Time::milliseconds(2));
+    }
+    remove::cgroups(path, EMPTY_MS)
+}
+
+fn is_empty(group: i32) -> calls::Result<bool> {
+    let events = calls::open(group, c"cgroup.events", 0)?;
+    let mut buffer = [0; 128];
+    let length = calls::read(events, &mut buffer);
+    calls::close(events)?;
+    Ok(buffer[..length?].windows(11).any(|part| part == b"populated 0"))
 }
 
 /// Kills everything in a control group (cgroup.kill, Linux 5.14) and waits until it is empty.
@@ -136,11 +203,7 @@ fn kill_cgroup(group: i32) -> calls::Result<()> {
     written?;
     let deadline = calls::now().saturating_add(PATIENCE_MS);
     while calls::now() < deadline {
-        let events = calls::open(group, c"cgroup.events", 0)?;
-        let mut buffer = [0; 128];
-        let length = calls::read(events, &mut buffer);
-        calls::close(events)?;
-        if buffer[..length?].windows(11).any(|part| part == b"populated 0") {
+        if is_empty(group)? {
             break;
         }
         calls::sleep(Time::milliseconds(2));

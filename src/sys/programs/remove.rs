@@ -2,6 +2,7 @@
 //! Removal of directories with what is below them.
 
 use crate::calls::{self, AT_FDCWD, AT_REMOVEDIR, Result, Time};
+use core::cell::Cell;
 use core::ffi::CStr;
 
 /// Deepest level that is looked into.
@@ -45,27 +46,44 @@ pub fn cgroups(path: &CStr, patience_ms: u64) -> Result<()> {
             Err(errno) if calls::now() >= deadline => return Err(errno),
             Err(_) => {}
         }
-        let dir = calls::open_dir(AT_FDCWD, path)?;
-        remove_groups_below(dir, MAX_DEPTH);
-        calls::close(dir)?;
+        remove_groups_below(calls::open_dir(AT_FDCWD, path)?, deadline);
         if calls::unlink(AT_FDCWD, path, AT_REMOVEDIR).is_err() {
             calls::sleep(Time::milliseconds(5));
         }
     }
 }
 
-fn remove_groups_below(dir: i32, depth: u32) {
-    let Some(depth) = depth.checked_sub(1) else { return };
-    each_entry(dir, |name, kind| {
-        if kind == DT_DIR
-            && let Ok(below) = calls::open_dir(dir, name)
-        {
-            remove_groups_below(below, depth);
-            // A group that stays shows when the one above cannot be removed.
-            let _closed = calls::close(below);
-            let _removed = calls::unlink(dir, name, AT_REMOVEDIR);
+/// Removes every group below, however deep a payload has nested them, and closes `top`. Goes down where a group stays
+/// because of what is below it, and up again by `..`; what is still there at the deadline shows in the group above.
+fn remove_groups_below(top: i32, deadline: u64) {
+    let (mut at, mut depth) = (top, 0u64);
+    loop {
+        let below = Cell::new(None);
+        each_entry(at, |name, kind| {
+            if kind != DT_DIR || calls::unlink(at, name, AT_REMOVEDIR).is_ok() {
+                return;
+            }
+            if let Ok(fd) = calls::open_dir(at, name)
+                && let Some(other) = below.replace(Some(fd))
+            {
+                let _closed = calls::close(other);
+            }
+        });
+        let next = match below.get() {
+            Some(fd) if calls::now() >= deadline => {
+                let _closed = calls::close(fd);
+                None
+            }
+            Some(fd) => Some((fd, depth + 1)),
+            None if depth == 0 => None,
+            None => calls::open_dir(at, c"..").ok().map(|fd| (fd, depth - 1)),
+        };
+        let _closed = calls::close(at);
+        match next {
+            Some(next) => (at, depth) = next,
+            None => return,
         }
-    });
+    }
 }
 
 /// Calls `act` with name and type of everything in `dir`.

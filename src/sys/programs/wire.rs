@@ -40,12 +40,17 @@ pub enum Op {
     RemoveCgroup,
     /// text: name of a network link of the host.
     DeleteLink,
+    /// text: path of the control group of a scope that may have been made for a process that was already dead. Should it
+    /// stay empty, it is entered and left, so that systemd sees it empty. fd: directory of the group to go back to.
+    Visit,
+    /// Move into the control group that it is in. Not kept.
+    StayInGroup,
 }
 
 impl Op {
     /// The operation with this number.
     pub fn from_number(number: u32) -> Option<Op> {
-        const ALL: [Op; 12] = [
+        const ALL: &[Op] = &[
             Op::Done,
             Op::Released,
             Op::KillProcess,
@@ -58,6 +63,8 @@ impl Op {
             Op::RemoveTree,
             Op::RemoveCgroup,
             Op::DeleteLink,
+            Op::Visit,
+            Op::StayInGroup,
         ];
         ALL.get((number as usize).wrapping_sub(1)).copied()
     }
