@@ -11,6 +11,8 @@ ip link set lo up
 # The kernel refuses a hierarchy on top of itself.
 umount -l "$hierarchy"
 mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 "$hierarchy"
+# A mount of its own stays writable.
+mount --bind "$temporary" "$temporary"
 # The checkout may be below one of the folders that are covered: bind it first.
 mkdir "$temporary/run" "$temporary/var-tmp" "$temporary/machines"
 chmod 1777 "$temporary/var-tmp"
