@@ -108,14 +108,6 @@ fn api(s: &Settings, private_network: bool) -> Vec<Step> {
     steps
 }
 
-/// A single program of another user than root reads its credentials, where nothing in the container can gain powers by
-/// which others of its users would be kept from them (systemd-nspawn(1), `--set-credential=`).
-fn credentials_for_all(s: &Settings) -> bool {
-    let single = s.start_mode.as_ref().is_none_or(|m| m.value == StartMode::Pid1);
-    let other = s.user.as_ref().is_some_and(|u| !matches!(u.value.as_str(), "root" | "0"));
-    single && other && said(&s.no_new_privileges)
-}
-
 /// What host and container share while it runs. A tree that is thrown away has no journal that lasts.
 fn shared(s: &Settings, f: &Facts, user: &UserNamespace) -> Vec<Step> {
     let make = |target: &str, what, attributes| {
@@ -137,6 +129,14 @@ fn shared(s: &Settings, f: &Facts, user: &UserNamespace) -> Vec<Step> {
     steps
 }
 
+/// A single program of another user than root reads its credentials, where nothing in the container can gain powers by
+/// which others of its users would be kept from them (systemd-nspawn(1), `--set-credential=`).
+fn credentials_for_all(s: &Settings) -> bool {
+    let single = s.start_mode.as_ref().is_none_or(|m| m.value == StartMode::Pid1);
+    let other = s.user.as_ref().is_some_and(|u| !matches!(u.value.as_str(), "root" | "0"));
+    single && other && said(&s.no_new_privileges)
+}
+
 /// Mounts of the container's own namespaces, and what covers parts of them.
 fn own(private_network: bool) -> Vec<Step> {
     let mut steps = vec![
@@ -155,7 +155,7 @@ fn own(private_network: bool) -> Vec<Step> {
     }
     let boot_id = "/run/host/proc-sys-kernel-random-boot-id";
     steps.push(step("/proc/sys/kernel/random/boot_id", inside(boot_id, false), RO_RSD, Missing::Skip));
-    steps.push(step("/proc/kmsg", inside("/run/host/proc-kmsg", false), A::empty(), Missing::Skip));
+    steps.push(step("/proc/kmsg", inside("/run/host/proc-kmsg", false), RO_RSD, Missing::Skip));
     steps.push(optional(step("/dev/mqueue", Source::Mqueue, RSD, Missing::Create), CONVENIENCE));
     if private_network {
         steps.push(step("/sys", Source::SysfsParts, RO_RSD, Missing::Create));

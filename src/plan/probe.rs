@@ -136,6 +136,14 @@ fn tree(s: &Settings) -> Result<TreeFacts> {
     })
 }
 
+/// Whether the tree looks like an operating system; what kept us from looking matters only if that is `needed`.
+fn is_os(root: &ImageRoot, mode: StartMode, needed: bool) -> Result<bool> {
+    match check_is_os(root, mode) {
+        Err(d) if needed && d.code() != Code::TreeNotAnOs => Err(d),
+        looked => Ok(looked.is_ok()),
+    }
+}
+
 fn ephemeral(s: &Settings) -> bool {
     s.ephemeral.as_ref().is_some_and(|e| e.value)
 }
@@ -143,14 +151,6 @@ fn ephemeral(s: &Settings) -> bool {
 /// Whether everybody may search the directory and those above it.
 fn open_to_others(path: &Path) -> bool {
     path.ancestors().all(|dir| dir.metadata().is_ok_and(|m| m.permissions().mode() & 0o001 != 0))
-}
-
-/// Whether the tree looks like an operating system; what kept us from looking matters only if that is `needed`.
-fn is_os(root: &ImageRoot, mode: StartMode, needed: bool) -> Result<bool> {
-    match check_is_os(root, mode) {
-        Err(d) if needed && d.code() != Code::TreeNotAnOs => Err(d),
-        looked => Ok(looked.is_ok()),
-    }
 }
 
 /// The `.nspawn` file that systemd-nspawn would read: the first of the two configuration directories and the tree's own.
