@@ -14,8 +14,12 @@ binary ?= $(CARGO_TARGET_DIR)/release/spawn
 
 .PHONY: all demo check check-vm bench lint man install install-drop-in clean toolchain
 
+# Linked statically, position-independent all the same: a third of what it takes to start the program was the dynamic
+# linker's, and every process that it clones has fewer mappings to copy. It needs no C library of the host either.
+STATIC = -C target-feature=+crt-static
+
 all: toolchain
-	cargo build --release --locked
+	cargo rustc --release --locked --bin spawn -- $(STATIC)
 
 # The main job on real input: boots a Debian container and shows what systemd, machined and journald know of it.
 demo: toolchain

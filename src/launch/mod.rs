@@ -32,7 +32,6 @@ use console::HeldConsole;
 use place::SharedBus;
 use range::HeldRange;
 use serve::Held;
-use std::mem::ManuallyDrop;
 use std::path::Path;
 
 /// Exit statuses of our own failures (env(1), timeout(1) and podman(1) use the same).
@@ -55,10 +54,7 @@ pub(crate) struct Session<'a> {
     range: Option<HeldRange>,
     uuid: Id128,
     credentials: Vec<(String, Vec<u8>)>,
-    /// Blocked to the end of the process: a stop that arrives while everything is released asks for what is happening
-    /// anyway, and unblocked it would replace the exit status (machined of systemd 258 and later sends SIGTERM to whoever
-    /// has registered a machine that has ended).
-    signals: ManuallyDrop<Signals>,
+    signals: &'a Signals,
     runtime: RuntimeDir,
     bus: SharedBus,
 }
@@ -66,7 +62,13 @@ pub(crate) struct Session<'a> {
 /// Runs the container to its end and returns the exit status. Failures are reported through `log`.
 pub fn run(plan: &Plan, log: &Logger) -> u8 {
     let mut undo = Undo::unkept();
-    let mut result = run_in(plan, log, &mut undo);
+    let mut result = Signals::block().and_then(|signals| {
+        let result = run_in(plan, log, &signals, &mut undo);
+        // Whoever asks us to end from here on asks for what is being done: machined 258 and later send SIGTERM to the
+        // supervisor of a machine whose leader is gone.
+        signals.keep_blocked();
+        result
+    });
     if undo.keeper().is_some_and(Keeper::has_ended) {
         let end = "the keeper, the process that cleans up after a killed spawn, had ended by then";
         result = result.map_err(|d| d.note(end));
@@ -94,14 +96,13 @@ pub fn failure_status(invocation: Invocation, d: &Diagnostic) -> u8 {
     }
 }
 
-fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
+fn run_in(plan: &Plan, log: &Logger, signals: &Signals, undo: &mut Undo) -> Result<u8> {
+    let asked = range::ask(plan);
     let keeper = Keeper::start()?;
     if matches!(plan.unit, Unit::Scope { .. }) {
         keeper.ease_moves();
     }
     undo.replace_keeper(keeper)?;
-    let signals = ManuallyDrop::new(Signals::block()?);
-    let asked = range::ask(plan);
     let (runtime, stale) = RuntimeDir::claim(Path::new(BASE), plan.machine.as_str(), undo)?;
     for failure in stale.iter().flat_map(|s| &s.failures) {
         log.failure(failure);
@@ -131,6 +132,7 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
     shared.extend(journal);
     let unit = if plan.unit == Unit::Keep { UnitMode::Keep } else { UnitMode::Own };
     let mut held = Held { console: HeldConsole::default(), control: Control::listen(&session.runtime)? };
+    say_starting(&session);
     loop {
         let boot = Boot::start(&session, &shared, undo)?;
         if let Some(ticket) = journal_link.take() {
@@ -144,5 +146,14 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
             }
             Verdict::Restart => {}
         }
+    }
+}
+
+/// systemd-nspawn's word before the start; under our own name only what is out of the ordinary is said.
+fn say_starting(session: &Session<'_>) {
+    let plan = session.plan;
+    if plan.invocation == Invocation::SystemdNspawn && !plan.quiet {
+        let (name, tree) = (&plan.machine, plan.tree.path.display());
+        crate::log::notice!(session.log, crate::log::MessageId::Notice, "Starting container {name} on {tree}.");
     }
 }

@@ -192,7 +192,8 @@ fn delegate(session: &Session<'_>, payload: &Group) -> Result<()> {
 fn keep(session: &Session<'_>, undo: &mut Undo, releases: &mut Vec<Ticket>) -> Result<Place> {
     let hierarchy = hierarchy()?;
     let own = Hierarchy::own_path()?.unwrap_or_else(|| "/".into());
-    let split = cgroup::split_unit(&hierarchy, &own)?;
+    let keeper = undo.keeper().and_then(|k| k.process_id()).and_then(|k| Pid::from_raw(k.pid));
+    let split = cgroup::split_unit(&hierarchy, &own, keeper.as_slice())?;
     releases.push(undo.push(remove_group(&split.removal), "the payload's control group")?);
     releases.push(undo.push(kill_group(&split.payload)?, "the container's processes")?);
     delegate(session, &split.payload)?;

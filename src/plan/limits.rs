@@ -2,9 +2,9 @@
 //! Resource limits of the payload (getrlimit(2); systemd `src/nspawn/nspawn.c`, `DEFAULT_*` of the limits).
 
 use super::{Facts, Limits, Told};
-use crate::config::Settings;
+use crate::config::{Invocation, Settings};
 use crate::error::{Origin, Sourced};
-use crate::model::{Capability, Rlimit, RlimitResource};
+use crate::model::{Capability, Rlimit, RlimitResource, SettingsMode};
 
 const INFINITY: u64 = u64::MAX;
 
@@ -12,16 +12,22 @@ const INFINITY: u64 = u64::MAX;
 /// limits, which is said of those that were asked for.
 pub fn limits(s: &Settings, f: &Facts, told: &mut Told) -> Limits {
     let may_raise = f.powers.contains(Capability::SYS_RESOURCE);
-    let rlimits = defaults(f).into_iter().zip(RlimitResource::all()).map(|((soft, hard), resource)| {
+    // systemd-nspawn --settings=no leaves out its own defaults as well (src/nspawn/nspawn.c, `initialize_rlimits()`).
+    let inherited = s.invocation == Invocation::SystemdNspawn
+        && s.settings_mode.as_ref().is_some_and(|m| m.value == SettingsMode::No);
+    let rlimits = defaults(f).into_iter().zip(RlimitResource::all()).filter_map(|((soft, hard), resource)| {
         let n = usize::from(resource.number());
         let asked = s.rlimits.iter().rev().find(|r| usize::from(r.value.resource.number()) == n);
+        if inherited && asked.is_none() {
+            return None;
+        }
         let (soft, hard) = asked.map_or((soft, hard), |r| (r.value.soft, r.value.hard));
         let cap = if may_raise { INFINITY } else { f.hard_limits[n] };
         let value = Rlimit { resource, soft: soft.min(cap), hard: hard.min(cap) };
         if let Some(asked) = asked.filter(|a| a.value != value) {
             told.warnings.push(format!("{} is more than we may give: it is {value}", asked.origin));
         }
-        Sourced::new(value, asked.map_or(Origin::Default, |r| r.origin.clone()))
+        Some(Sourced::new(value, asked.map_or(Origin::Default, |r| r.origin.clone())))
     });
     Limits {
         rlimits: rlimits.collect(),

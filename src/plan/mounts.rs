@@ -155,7 +155,7 @@ fn own(private_network: bool) -> Vec<Step> {
     }
     let boot_id = "/run/host/proc-sys-kernel-random-boot-id";
     steps.push(step("/proc/sys/kernel/random/boot_id", inside(boot_id, false), RO_RSD, Missing::Skip));
-    steps.push(step("/proc/kmsg", inside("/run/host/proc-kmsg", false), A::empty(), Missing::Skip));
+    steps.push(step("/proc/kmsg", inside("/run/host/proc-kmsg", false), RO_RSD, Missing::Skip));
     steps.push(optional(step("/dev/mqueue", Source::Mqueue, RSD, Missing::Create), CONVENIENCE));
     if private_network {
         steps.push(step("/sys", Source::SysfsParts, RO_RSD, Missing::Create));

@@ -81,6 +81,8 @@ pub struct Prepared {
     pub passed: Vec<RawFd>,
     /// The children's ends of the relays; closed once the children have them.
     pub children_ends: Vec<OwnedFd>,
+    /// What has to stay open as long as the payload runs.
+    pub held: Vec<OwnedFd>,
 }
 
 /// What the compilation of steps needs.
@@ -113,13 +115,17 @@ pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
     };
     let compiled = compile::compile(plan, &inputs)?;
     let root = inputs.owner();
+    let user = payload::user(plan, context)?;
+    // The console is the payload's own terminal.
+    let owner = rustix::fs::Uid::from_raw(root.id.saturating_add(user.uid));
     let pty = match compiled.devpts.filter(|_| console) {
-        Some(i) => Some(crate::supervise::pty::allocate(compiled.keep[i].as_fd(), rustix::fs::Uid::from_raw(root.id))?),
+        Some(i) => Some(crate::supervise::pty::allocate(compiled.keep[i].as_fd(), owner)?),
         None => None,
     };
     let namespaces = Namespaces::of(plan);
     let relays = payload::relays(context.stdio)?;
-    let init = payload::init(plan, context, pty.as_ref(), &relays)?;
+    let init = payload::init(plan, context, &user, pty.as_ref(), &relays)?;
+    let held = compiled.held;
     let stager = Stager {
         early: compiled.early,
         late: compiled.late,
@@ -131,7 +137,7 @@ pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
     };
     let mut passed: Vec<RawFd> = (3..3 + plan.process.listen_fds as RawFd).collect();
     passed.extend(relays.theirs.iter().map(AsRawFd::as_raw_fd));
-    Ok(Prepared { stager, init, pty, relays: relays.ours, passed, children_ends: relays.theirs })
+    Ok(Prepared { stager, init, pty, relays: relays.ours, passed, children_ends: relays.theirs, held })
 }
 
 /// How the owners of the tree are mapped; `None` where they are what the container has already.
@@ -191,6 +197,7 @@ impl Inputs<'_> {
             manager: &plan.container_manager,
             uuid: self.context.uuid.dashed(),
             boot_id: self.boot_id.clone(),
+            credentials: !plan.credentials.is_empty(),
         }
     }
 

@@ -51,10 +51,15 @@ pub fn relays(stdio: &StdioPlan) -> Result<Relays> {
 }
 
 /// Init's program.
-pub fn init(plan: &Plan, context: &Context<'_>, pty: Option<&Pty>, relays: &Relays) -> Result<Init> {
+pub fn init(
+    plan: &Plan,
+    context: &Context<'_>,
+    user: &UserIdentity,
+    pty: Option<&Pty>,
+    relays: &Relays,
+) -> Result<Init> {
     let p = &plan.process;
-    let user = user(plan, context)?;
-    let env = environment(plan, context, &user)?;
+    let env = environment(plan, context, user)?;
     let (candidates, argvs) = programs_to_try(p, &env)?;
     let directory = match (&p.directory, shell(p)) {
         (Some(d), _) => (c_string(d.as_os_str())?, true),
@@ -110,7 +115,8 @@ fn shell(p: &Process) -> bool {
     p.mode != StartMode::Boot && p.argv.is_empty()
 }
 
-fn user(plan: &Plan, context: &Context<'_>) -> Result<UserIdentity> {
+/// Who the payload is, as the image's own files say.
+pub fn user(plan: &Plan, context: &Context<'_>) -> Result<UserIdentity> {
     let Some((name, origin)) = &plan.process.user else {
         return Ok(UserIdentity {
             uid: 0,
@@ -226,10 +232,12 @@ fn stub(plan: &Plan, context: &Context<'_>) -> Result<Option<Stub>> {
     }
     let program = programs::sealed_memfd(c"spawn-init", programs::STUB)
         .map_err(|e| Diagnostic::new(Code::Prepare, "cannot make the stub init's program").errno(e))?;
-    let mut argv = vec![c"(spawn-init)".to_owned(), c"2".to_owned()];
-    if plan.invocation == crate::config::Invocation::SystemdNspawn {
-        argv.push(c"nspawn".to_owned());
-    }
+    let argv = match plan.invocation {
+        crate::config::Invocation::Spawn => vec![c"(spawn-init)".to_owned(), c"2".to_owned()],
+        crate::config::Invocation::SystemdNspawn => {
+            vec![c"(sd-stubinit)".to_owned(), c"2".to_owned(), c"nspawn".to_owned()]
+        }
+    };
     let env = [format!("container={}", plan.container_manager), format!("container_uuid={}", context.uuid.plain())];
     let env = env.iter().map(|e| c_string(OsStr::new(e))).collect::<Result<_>>()?;
     Ok(Some(Stub { program, argv: StringArray::new(argv), env: StringArray::new(env) }))

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
             starts::as_every_user_namespace_asks_for[180],
             starts::an_idmapped_root_on_ext4_keeps_the_owners,
             starts::by_every_way_to_run_a_program[120],
-            starts::a_debian_tree_boots_reboots_and_powers_off[300],
+            starts::a_debian_tree_boots_reboots_and_powers_off[480],
             starts::nothing_is_left,
         ],
     )
@@ -64,10 +64,15 @@ fn scope_file(slice: &str, machine: &str, name: &str) -> String {
 }
 
 #[track_caller]
-fn wait_until(what: &str, mut there: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+fn wait_until(what: &str, there: impl FnMut() -> bool) {
+    wait_within(PATIENCE, what, there);
+}
+
+#[track_caller]
+fn wait_within(limit: Duration, what: &str, mut there: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
     while !there() {
-        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        assert!(Instant::now() < deadline, "{what}: not within {limit:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
