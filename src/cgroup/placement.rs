@@ -3,7 +3,7 @@
 
 use super::{Group, Hierarchy};
 use crate::error::{Code, Diagnostic, Result};
-use rustix::process::getpid;
+use rustix::process::{Pid, getpid};
 use serde::Serialize;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -120,14 +120,17 @@ const SUPERVISOR: &str = "supervisor";
 /// See [`SUPERVISOR`].
 const PAYLOAD: &str = "payload";
 
-/// Moves this process to `supervisor/` of its unit's group, unless `DelegateSubgroup=supervisor` put it there already,
+/// Moves this process and its `helpers` to `supervisor/` of its unit's group, unless `DelegateSubgroup=supervisor` put it there already,
 /// and makes `payload/` beside it. The `supervisor/` group stays until the unit ends, since we are in it.
-pub fn split_unit(hierarchy: &Hierarchy, own: &Path) -> Result<SplitUnit> {
+pub fn split_unit(hierarchy: &Hierarchy, own: &Path, helpers: &[Pid]) -> Result<SplitUnit> {
     let unit = match (own.file_name(), own.parent()) {
         (Some(name), Some(parent)) if name == SUPERVISOR => hierarchy.open(parent)?,
         _ => {
             let unit = hierarchy.open(own)?;
-            unit.ensure_child(OsStr::new(SUPERVISOR))?.attach(getpid())?;
+            let supervisor = unit.ensure_child(OsStr::new(SUPERVISOR))?;
+            // A process that stays behind keeps the unit's controllers from its parts (cgroups(7), "no internal
+            // processes").
+            helpers.iter().chain([&getpid()]).try_for_each(|pid| supervisor.attach(*pid))?;
             unit
         }
     };
@@ -142,7 +145,6 @@ pub fn split_unit(hierarchy: &Hierarchy, own: &Path) -> Result<SplitUnit> {
 mod tests {
     use super::super::Owner;
     use super::*;
-    use rustix::process::Pid;
     use std::os::unix::fs::MetadataExt;
     use std::process::{Child, Command};
     use std::time::Instant;
@@ -214,10 +216,10 @@ mod tests {
         let OwnGroup { group: unit, removal, .. } = own_group(&hierarchy, &own, &machine).unwrap();
         // As with DelegateSubgroup=supervisor: nothing of this process moves.
         let supervisor = unit.create_child(OsStr::new(SUPERVISOR)).unwrap();
-        let split = split_unit(&hierarchy, supervisor.path()).unwrap();
+        let split = split_unit(&hierarchy, supervisor.path(), &[]).unwrap();
         assert_eq!(split.unit.path(), unit.path());
         assert_eq!(split.payload.path(), unit.path().join(PAYLOAD));
-        let again = split_unit(&hierarchy, supervisor.path()).unwrap();
+        let again = split_unit(&hierarchy, supervisor.path(), &[]).unwrap();
         assert_eq!(again.payload.path(), split.payload.path());
         again.removal.run(Duration::ZERO).unwrap();
         assert!(unit.open_child(OsStr::new(PAYLOAD)).is_err());

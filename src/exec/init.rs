@@ -53,6 +53,8 @@ pub struct Init {
     pub user_namespace: bool,
     /// A cgroup namespace is wanted.
     pub cgroup_namespace: bool,
+    /// Where machined hands mounts in, when it can.
+    pub incoming: Option<CString>,
     /// The kernel's host name.
     pub hostname: CString,
     /// CPU mask.
@@ -126,6 +128,10 @@ fn surroundings(init: &Init, r: &Reporter<'_>) {
     // systemd in the container expects shared mounts, as on a host.
     let shared = MountPropagationFlags::SHARED | MountPropagationFlags::REC;
     r.must(InitStep::Propagation, rustix::mount::mount_change(c"/", shared));
+    if let Some(incoming) = &init.incoming {
+        // What arrives there is moved on, which the kernel refuses below a shared mount. The directory is optional.
+        let _absent = rustix::mount::mount_change(incoming.as_c_str(), MountPropagationFlags::DOWNSTREAM);
+    }
     // Kernels without keyrings have nothing to hide.
     match process::new_session_keyring() {
         Err(Errno::NOSYS) | Ok(()) => {}

@@ -105,7 +105,6 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
         OpKind::Unmount(path) => {
             unmount(path.as_c_str(), UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).during(Part::Attach)
         }
-        OpKind::RemoveDir(path) => rustix::fs::rmdir(path.as_c_str()).during(Part::Whole),
         OpKind::SetAttributes(path, set) => {
             let fd = open_inside(root, path, OFlags::PATH).during(Part::Open)?;
             attributes(fd.as_fd(), Reach::Mount, *set, MountAttrFlags::empty()).during(Part::Attributes)
@@ -113,9 +112,10 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
         OpKind::WriteFile { dir, name, temporary, bytes, replace } => {
             write_file(places, dir, name, temporary, bytes, *replace)
         }
-        OpKind::Link { dir, name, temporary, text, must_exist, otherwise } => {
+        OpKind::Link { dir, name, temporary, text, must_exist, path, otherwise } => {
             if open_inside(root, must_exist, OFlags::PATH).is_err() {
-                return write_file(places, dir, name, temporary, otherwise, true);
+                let Some(at) = places.target(path, Create::File)? else { return Ok(()) };
+                return attach_fitting(root, borrow(otherwise), at.as_fd());
             }
             let dir = open_inside(root, dir, OFlags::PATH | OFlags::DIRECTORY).during(Part::Open)?;
             if links_to(dir.as_fd(), name, text) {
@@ -123,6 +123,10 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
             }
             rustix::fs::symlinkat(text.as_c_str(), &dir, temporary.as_c_str()).during(Part::Create)?;
             rename_over(&dir, temporary, name)
+        }
+        OpKind::WriteSysctl { path, text } => {
+            let file = open_inside(root, path, OFlags::WRONLY).during(Part::Open)?;
+            write_all(file.as_fd(), text.to_bytes()).during(Part::Write)
         }
         OpKind::LoopbackUp => crate::sys::net::lo_up_current().during(Part::Whole),
         OpKind::AttachRoot { .. } | OpKind::AttachOverlay { .. } | OpKind::Pivot => Err((Part::Whole, Errno::INVAL)),
@@ -188,6 +192,11 @@ fn cover(places: &Places<'_>, path: &CStr, create: Create) -> Result<(), Fault> 
 /// A file system of the namespaces that the calling process is in.
 fn own_fs(fs: OwnFs, attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
     let context = fsopen(fs.name(), FsOpenFlags::FSOPEN_CLOEXEC)?;
+    // What mount(8) and df(1) show in their first column.
+    fsconfig_set_string(&context, c"source", fs.name())?;
+    if fs == OwnFs::Sysfs {
+        fsconfig_set_flag(&context, c"ro")?;
+    }
     if fs == OwnFs::Cgroup2 {
         // Options of the whole hierarchy: only the host's first cgroup namespace may set them, so a refusal is fine.
         for option in [c"nsdelegate", c"memory_recursiveprot"] {

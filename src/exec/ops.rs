@@ -121,8 +121,6 @@ pub enum OpKind {
     },
     /// Lazily unmounts what is at the path.
     Unmount(CString),
-    /// Removes an empty directory.
-    RemoveDir(CString),
     /// Sets attributes of the mount at the path.
     SetAttributes(CString, MountAttrFlags),
     /// Writes a file of the image.
@@ -138,7 +136,7 @@ pub enum OpKind {
         /// Replaced atomically instead of truncated.
         replace: bool,
     },
-    /// Replaces a name by a symlink when the link leads to something, else by a file.
+    /// Replaces a name by a symlink when the link leads to something, else covers it with a file of the host.
     Link {
         /// The directory.
         dir: CString,
@@ -150,11 +148,20 @@ pub enum OpKind {
         text: CString,
         /// The path that must exist for that.
         must_exist: CString,
-        /// Written where it does not.
-        otherwise: Vec<u8>,
+        /// The whole path.
+        path: CString,
+        /// A detached mount, attached at the path where it does not.
+        otherwise: RawFd,
     },
     /// Brings the loopback interface of the new network namespace up.
     LoopbackUp,
+    /// Writes a setting of the new namespaces.
+    WriteSysctl {
+        /// Below `/proc/sys`.
+        path: CString,
+        /// What is written.
+        text: CString,
+    },
 }
 
 /// The stager's program.

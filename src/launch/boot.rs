@@ -2,7 +2,7 @@
 //! The start of one boot of the container: from the plan to the payload's first instruction.
 
 use super::place::{self, Place};
-use super::{Session, links, record, register};
+use super::{Session, console, links, record, register};
 use crate::error::{Code, Diagnostic, Result};
 use crate::exec::{self, Released};
 use crate::log::{self, MessageId};
@@ -13,6 +13,7 @@ use crate::supervise::pty::Pty;
 use crate::undo::{Release, Ticket, Undo};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::process::Pid;
+use rustix::termios::tcsetwinsize;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
@@ -32,6 +33,8 @@ pub struct Boot {
     pub(super) registered: Option<Vec<i32>>,
     /// In order of acquisition.
     pub(super) releases: Vec<Ticket>,
+    /// Stays open as long as the payload runs.
+    pub(super) _held: Vec<OwnedFd>,
 }
 
 impl Boot {
@@ -47,14 +50,14 @@ impl Boot {
             Unit::Keep | Unit::Own { .. } => Some(place::make_now(session, undo, &mut releases)?),
         };
         let withheld = withheld(session, early.as_ref());
-        let Prepared { stager, init, pty, relays, passed, children_ends } = prepare::run(
+        let Prepared { stager, init, pty, relays, passed, children_ends, held } = prepare::run(
             plan,
             &Context {
                 tree: &session.tree,
                 range: session.range.as_ref().map(|r| r.range),
                 uuid: session.uuid,
                 notify: &notify,
-                stdio: &session.stdio,
+                stdio: &plan.stdio,
                 credentials: &session.credentials,
                 shared,
                 withheld,
@@ -64,6 +67,10 @@ impl Boot {
                 },
             },
         )?;
+        if let Some(pty) = &pty {
+            // Before the payload can ask for it.
+            let _best_effort = tcsetwinsize(&pty.master, console::window_size());
+        }
         let mut cloned = exec::start(&stager, &init, &passed)?;
         releases.push(undo.push(kill(cloned.pidfd())?, "the process that builds the mounts")?);
         // The children have their copies; the memory of the programs is not needed any more either.
@@ -103,7 +110,7 @@ impl Boot {
         let ready = if plan.notify_ready { ReadyWhen::PayloadReady } else { ReadyWhen::Started };
         let manager = Rc::new(RefCell::new(ManagerNotify::new(ready, Instant::now())));
         let registered = registered.map(|_| links);
-        Ok(Self { released, leader, place, notify, manager, pty, relays, registered, releases })
+        Ok(Self { released, leader, place, notify, manager, pty, relays, registered, releases, _held: held })
     }
 }
 

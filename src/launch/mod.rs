@@ -3,6 +3,7 @@
 
 mod boot;
 mod bus_source;
+mod cleanup;
 mod console;
 mod credentials;
 mod exports;
@@ -23,9 +24,10 @@ use crate::log::Logger;
 use crate::model::Id128;
 use crate::plan::{Plan, Unit};
 use crate::prepare::{self, SharedDirectory, Tree};
-use crate::supervise::{Signals, StdioFacts, StdioPlan, UnitMode, Verdict, plan_stdio, verdict};
+use crate::supervise::{Signals, UnitMode, Verdict, verdict};
 use crate::undo::{BASE, Control, Keeper, Release, RuntimeDir, Ticket, Undo};
 use boot::Boot;
+pub use cleanup::cleanup;
 use console::HeldConsole;
 use place::SharedBus;
 use range::HeldRange;
@@ -52,9 +54,8 @@ pub(crate) struct Session<'a> {
     tree: Tree,
     range: Option<HeldRange>,
     uuid: Id128,
-    stdio: StdioPlan,
     credentials: Vec<(String, Vec<u8>)>,
-    signals: Signals,
+    signals: &'a Signals,
     runtime: RuntimeDir,
     bus: SharedBus,
 }
@@ -62,7 +63,13 @@ pub(crate) struct Session<'a> {
 /// Runs the container to its end and returns the exit status. Failures are reported through `log`.
 pub fn run(plan: &Plan, log: &Logger) -> u8 {
     let mut undo = Undo::unkept();
-    let result = run_in(plan, log, &mut undo);
+    let result = Signals::block().and_then(|signals| {
+        let result = run_in(plan, log, &signals, &mut undo);
+        // Whoever asks us to end from here on asks for what is being done: machined 258 and later send SIGTERM to the
+        // supervisor of a machine whose leader is gone.
+        signals.keep_blocked();
+        result
+    });
     release_all(&mut undo, log);
     match result {
         Ok(status) => status,
@@ -90,14 +97,13 @@ fn release_all(undo: &mut Undo, log: &Logger) {
     }
 }
 
-fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
+fn run_in(plan: &Plan, log: &Logger, signals: &Signals, undo: &mut Undo) -> Result<u8> {
+    let asked = range::ask(plan);
     let keeper = Keeper::start()?;
     if matches!(plan.unit, Unit::Scope { .. }) {
         keeper.ease_moves();
     }
     undo.replace_keeper(keeper)?;
-    let signals = Signals::block()?;
-    let stdio = plan_stdio(plan.console, &StdioFacts::of_this_process()).map_err(|mut d| d.remove(0))?;
     let (runtime, stale) = RuntimeDir::claim(Path::new(BASE), plan.machine.as_str(), undo)?;
     for failure in stale.iter().flat_map(|s| &s.failures) {
         log.failure(failure);
@@ -110,11 +116,10 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
     let session = Session {
         plan,
         log,
-        range: HeldRange::take(plan, &tree)?,
+        range: HeldRange::take(plan, asked)?,
         credentials: credentials::read(&plan.credentials)?,
         tree,
         uuid,
-        stdio,
         signals,
         runtime,
         bus: SharedBus::default(),
@@ -126,13 +131,14 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
         hold(lock, "the lock of the range of user ids", undo)?;
     }
     if let Some(scope) = stale.and_then(|s| s.scope) {
-        place::forget_scope(&session, &scope);
+        place::forget_scope(&session.bus, &scope).unwrap_or_else(|d| log.failure(&d));
     }
     record::plan(&session)?;
     let mut shared = exports::make(plan, session.range.as_ref().map(|r| r.range), log, undo);
     let (journal, journal_link) = journal::link(&session, undo)?;
     shared.extend(journal);
     let mut held = Held { console: HeldConsole::default(), control: Control::listen(&session.runtime)? };
+    say_starting(&session);
     let mut result = boots(&session, &mut held, &shared, journal_link, undo);
     if undo.keeper().is_some_and(Keeper::has_ended) {
         let end = "the keeper, the process that cleans up after a killed spawn, had ended by then";
@@ -171,5 +177,14 @@ fn boots(
             }
             Verdict::Restart => {}
         }
+    }
+}
+
+/// systemd-nspawn's word before the start; under our own name only what is out of the ordinary is said.
+fn say_starting(session: &Session<'_>) {
+    let plan = session.plan;
+    if plan.invocation == Invocation::SystemdNspawn && !plan.quiet {
+        let (name, tree) = (&plan.machine, plan.tree.path.display());
+        crate::log::notice!(session.log, crate::log::MessageId::Notice, "Starting container {name} on {tree}.");
     }
 }

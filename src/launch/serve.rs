@@ -78,7 +78,7 @@ impl Boot {
         let outcome = supervise::run(Running {
             leader: Leader { pid: self.released.pid, pidfd },
             console,
-            signals: &session.signals,
+            signals: session.signals,
             stop: StopPolicy::new(plan.process.kill_signal.map(SignalNumber::from), plan.invocation),
             sources,
             observer: &mut |event| {

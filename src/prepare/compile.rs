@@ -8,7 +8,7 @@ use crate::exec::{Create, Op, OpKind, OwnFs};
 use crate::model::BindIdmap;
 use crate::plan::{Action, Content, Missing, MountStep, Plan, Source, Step, WriteHow};
 use crate::sys::mount_attr::{self, Reach};
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
@@ -28,6 +28,8 @@ pub struct Compiled {
     pub late: Vec<Op>,
     /// Kept open for the children.
     pub keep: Vec<OwnedFd>,
+    /// Kept open by the supervisor.
+    pub held: Vec<OwnedFd>,
     /// The devpts mount, to allocate the console in.
     pub devpts: Option<usize>,
     /// The tmpfs of `/run/host`, to bind the notify socket in.
@@ -98,15 +100,22 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
             push(out, false, n, optional, OpKind::WriteFile { dir, name, temporary, bytes, replace });
         }
         Action::TimezoneLink { zone } => {
-            let (dir, name) = split(Path::new("/etc/localtime"))?;
+            let localtime = Path::new("/etc/localtime");
+            let (dir, name) = split(localtime)?;
+            let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+                | MountAttrFlags::MOUNT_ATTR_NOSUID
+                | MountAttrFlags::MOUNT_ATTR_NODEV;
+            let (otherwise, _) = host(inputs, localtime, false, BindIdmap::None, attributes)?;
             let kind = OpKind::Link {
                 dir,
                 name,
                 temporary: inputs.temporary_name()?,
                 text: c_path(&Path::new("../usr/share/zoneinfo").join(zone))?,
                 must_exist: c_path(&Path::new("/usr/share/zoneinfo").join(zone))?,
-                otherwise: read_bounded(Path::new("/etc/localtime"))?,
+                path: c_path(localtime)?,
+                otherwise: otherwise.as_raw_fd(),
             };
+            out.keep.push(otherwise);
             push(out, false, n, optional, kind);
         }
     }
@@ -138,6 +147,7 @@ fn mount(plan: &Plan, inputs: &Inputs, m: &MountStep, n: u16, optional: bool, ou
         Source::Tmpfs { options, content } => {
             let made = tmpfs(plan, inputs, m, options, *content, owner, &name)?;
             if *content == Content::RunHost {
+                out.held.push(hold_kmsg(made.as_fd())?);
                 out.run_host = Some(out.keep.len());
             }
             attach(out, made, target, dir)
@@ -169,7 +179,7 @@ fn mount(plan: &Plan, inputs: &Inputs, m: &MountStep, n: u16, optional: bool, ou
         Source::Proc => OpKind::Own { fs: OwnFs::Proc, attributes: m.attributes, target, create: dir },
         Source::Cgroup2 => OpKind::Own { fs: OwnFs::Cgroup2, attributes: m.attributes, target, create: dir },
         Source::Mqueue => OpKind::Own { fs: OwnFs::Mqueue, attributes: m.attributes, target, create: dir },
-        Source::SysfsParts => return sysfs_parts(m, n, owner, out),
+        Source::SysfsParts => return sysfs_parts(plan, m, n, owner, out),
     };
     push(out, late, n, optional, kind);
     Ok(())
@@ -191,6 +201,9 @@ fn tmpfs(
     name: &str,
 ) -> Result<OwnedFd> {
     let what = format!("the tmpfs of {name}");
+    if content == Content::Credentials {
+        return fs::credentials(options, m.attributes, inputs.credentials, owner);
+    }
     // Names of sockets are made after the content, through a descriptor of the directory.
     if content == Content::RunHost {
         let read_only = m.attributes;
@@ -203,16 +216,25 @@ fn tmpfs(
         return Ok(made);
     }
     fs::tmpfs(options, m.attributes, &what, owner, |at| match content {
-        Content::Empty | Content::Run | Content::RunHost => Ok(()),
+        Content::Empty | Content::Run | Content::RunHost | Content::Credentials => Ok(()),
         Content::Dev => fs::fill_dev(at, plan, inputs.console, inputs.kcore, owner),
-        Content::Credentials => fs::fill_credentials(at, inputs.credentials, owner),
     })
 }
 
+/// The FIFO that the container sees as `/proc/kmsg`, held open so that who opens it there does not wait for a writer.
+fn hold_kmsg(run_host: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(run_host, "proc-kmsg", flags, Mode::empty())
+        .map_err(|e| Diagnostic::new(Code::Prepare, "cannot open the container's kernel log").errno(e))
+}
+
+/// Where a private sysfs is while its parts are taken: a mount point that the container has anyway.
+const SYSFS_ASIDE: &str = "/sys/fs/bpf";
+
 /// The parts of a private sysfs: it is mounted aside, its parts are cloned from there, and it goes again.
-fn sysfs_parts(m: &MountStep, n: u16, owner: Owner, out: &mut Compiled) -> Result<()> {
+fn sysfs_parts(plan: &Plan, m: &MountStep, n: u16, owner: Owner, out: &mut Compiled) -> Result<()> {
     let base = fs::tmpfs(
-        "mode=0755,size=4m,nr_inodes=1k",
+        "mode=0555,size=4m,nr_inodes=1k",
         m.attributes.difference(MountAttrFlags::MOUNT_ATTR_RDONLY),
         "the tmpfs of /sys",
         owner,
@@ -222,11 +244,11 @@ fn sysfs_parts(m: &MountStep, n: u16, owner: Owner, out: &mut Compiled) -> Resul
     let base = attach(out, base, own("/sys")?, Create::Dir);
     push(out, true, n, false, base);
     let full =
-        OpKind::Own { fs: OwnFs::Sysfs, attributes: m.attributes, target: own("/sys/full")?, create: Create::Never };
+        OpKind::Own { fs: OwnFs::Sysfs, attributes: m.attributes, target: own(SYSFS_ASIDE)?, create: Create::Never };
     push(out, true, n, false, full);
     for part in fs::SYSFS_PARTS {
         let clone = OpKind::CloneInside {
-            source: own(&format!("/sys/full/{part}"))?,
+            source: own(&format!("{SYSFS_ASIDE}/{part}"))?,
             recursive: false,
             set: m.attributes,
             clear: MountAttrFlags::empty(),
@@ -235,10 +257,17 @@ fn sysfs_parts(m: &MountStep, n: u16, owner: Owner, out: &mut Compiled) -> Resul
         };
         push(out, true, n, false, clone);
     }
-    push(out, true, n, false, OpKind::Unmount(own("/sys/full")?));
-    push(out, true, n, false, OpKind::RemoveDir(own("/sys/full")?));
+    push(out, true, n, false, OpKind::Unmount(own(SYSFS_ASIDE)?));
     push(out, true, n, false, OpKind::SetAttributes(own("/sys")?, m.attributes));
     push(out, true, n, false, OpKind::LoopbackUp);
+    if plan.user_namespace.is_some() {
+        // Otherwise nobody in the container may use ping sockets (icmp(7)): the kernel's default is an empty range.
+        let kind = OpKind::WriteSysctl {
+            path: own("/proc/sys/net/ipv4/ping_group_range")?,
+            text: own(&format!("{} {}", owner.id, owner.id.saturating_add(0xffff)))?,
+        };
+        push(out, true, n, true, kind);
+    }
     Ok(())
 }
 

@@ -32,6 +32,8 @@ fn failed(what: &str) -> impl Fn(Errno) -> Diagnostic + '_ {
 pub fn make(fs: &str, options: &str, flags: MountAttrFlags, what: &str) -> Result<OwnedFd> {
     let fail = failed(what);
     let context = fsopen(fs, FsOpenFlags::FSOPEN_CLOEXEC).map_err(&fail)?;
+    // What mount(8) and df(1) show in their first column.
+    fsconfig_set_string(&context, "source", fs).map_err(&fail)?;
     for option in options.split(',').filter(|o| !o.is_empty()) {
         let set = match option.split_once('=') {
             Some((key, value)) => fsconfig_set_string(&context, key, value),
@@ -74,12 +76,11 @@ pub fn tmpfs(
 /// A new instance of devpts; group 5 (tty) of the container owns terminals.
 pub fn devpts(flags: MountAttrFlags, owner: Owner) -> Result<OwnedFd> {
     let gid = owner.id.saturating_add(5);
-    make(
-        "devpts",
-        &format!("newinstance,ptmxmode=0666,mode=620,gid={gid}"),
-        flags,
-        "the container's terminals (devpts)",
-    )
+    let what = "the container's terminals (devpts)";
+    let mount = make("devpts", &format!("newinstance,ptmxmode=0666,mode=600,gid={gid}"), flags, what)?;
+    own(mount.as_fd(), "ptmx", owner).map_err(failed(what))?;
+    own(mount.as_fd(), ".", owner).map_err(failed(what))?;
+    Ok(mount)
 }
 
 fn dir(at: BorrowedFd<'_>, name: &str, mode: u32, owner: Owner) -> std::result::Result<(), Errno> {
@@ -134,7 +135,7 @@ pub fn fill_dev(
     kcore: bool,
     owner: Owner,
 ) -> std::result::Result<(), Errno> {
-    for name in ["pts", "shm", "mqueue", "char", "block"] {
+    for name in ["pts", "shm", "mqueue", "char"] {
         dir(at, name, 0o755, owner)?;
     }
     let mut devices: Vec<(&str, u32, u32)> = DEVICES.to_vec();
@@ -146,7 +147,9 @@ pub fn fill_dev(
         devices.push(("net/tun", 10, 200));
     }
     for (name, major, minor) in devices {
-        node(at, name, FileType::CharacterDevice, 0o666, makedev(major, minor), owner)?;
+        // The host may keep a device from its users.
+        let mode = rustix::fs::stat(format!("/dev/{name}")).map_or(0o666, |s| s.st_mode & 0o777);
+        node(at, name, FileType::CharacterDevice, mode, makedev(major, minor), owner)?;
         link(at, &format!("../{name}"), &format!("char/{major}:{minor}"), owner)?;
     }
     for (name, text) in [
@@ -177,11 +180,13 @@ pub struct HostInfo<'a> {
     pub uuid: String,
     /// For `/proc/sys/kernel/random/boot_id`.
     pub boot_id: String,
+    /// Whether credentials are mounted below it.
+    pub credentials: bool,
 }
 
 /// Content of `/run/host`.
 pub fn fill_run_host(at: BorrowedFd<'_>, info: &HostInfo<'_>, owner: Owner) -> std::result::Result<(), Errno> {
-    dir(at, "inaccessible", 0o755, owner)?;
+    dir(at, "inaccessible", 0o555, owner)?;
     for (name, kind) in [
         ("reg", FileType::RegularFile),
         ("fifo", FileType::Fifo),
@@ -198,28 +203,46 @@ pub fn fill_run_host(at: BorrowedFd<'_>, info: &HostInfo<'_>, owner: Owner) -> s
         }
     }
     dir(at, "inaccessible/dir", 0, owner)?;
-    for (name, mode) in [("incoming", 0o600), ("unix-export", 0o755), ("credentials", 0o500)] {
-        dir(at, name, mode, owner)?;
+    dir(at, "incoming", 0o600, owner)?;
+    dir(at, "unix-export", 0o755, owner)?;
+    if info.credentials {
+        dir(at, "credentials", 0o500, owner)?;
     }
-    file(at, "os-release", 0o444, info.os_release, owner)?;
+    file(at, "os-release", 0o644, info.os_release, owner)?;
     file(at, "container-manager", 0o444, format!("{}\n", info.manager).as_bytes(), owner)?;
     file(at, "container-uuid", 0o444, format!("{}\n", info.uuid).as_bytes(), owner)?;
     file(at, "proc-sys-kernel-random-boot-id", 0o444, format!("{}\n", info.boot_id).as_bytes(), owner)?;
     node(at, "proc-kmsg", FileType::Fifo, 0o600, 0, owner)
 }
 
-/// Content of the credentials directory.
-pub fn fill_credentials(
-    at: BorrowedFd<'_>,
+/// The credentials, on a ramfs: a tmpfs could be swapped out. The files may be read by whom `options` let into the
+/// directory.
+pub fn credentials(
+    options: &str,
+    flags: MountAttrFlags,
     credentials: &[(String, Vec<u8>)],
     owner: Owner,
-) -> std::result::Result<(), Errno> {
-    credentials.iter().try_for_each(|(id, bytes)| file(at, id, 0o400, bytes, owner))
+) -> Result<OwnedFd> {
+    let what = "the credentials";
+    let mount = make("ramfs", options, flags.difference(MountAttrFlags::MOUNT_ATTR_RDONLY), what)?;
+    let fill = || {
+        let mode = rustix::fs::fstat(&mount)?.st_mode & 0o444;
+        credentials.iter().try_for_each(|(id, bytes)| file(mount.as_fd(), id, mode, bytes, owner))?;
+        own_top(mount.as_fd(), owner)
+    };
+    fill().map_err(failed(what))?;
+    attributes(mount.as_fd(), Reach::Mount, flags, MountAttrFlags::empty()).map_err(failed(what))?;
+    Ok(mount)
+}
+
+fn own_top(at: BorrowedFd<'_>, owner: Owner) -> std::result::Result<(), Errno> {
+    let (uid, gid) = owner.ids();
+    chownat(at, "", uid, gid, AtFlags::EMPTY_PATH)
 }
 
 /// Content of the tmpfs that a private `/sys` is put together on.
 pub fn fill_sys(at: BorrowedFd<'_>, owner: Owner) -> std::result::Result<(), Errno> {
-    for name in SYSFS_PARTS.iter().copied().chain(["full", "fs", "fs/cgroup", "fs/bpf"]) {
+    for name in SYSFS_PARTS.iter().copied().chain(["fs", "fs/cgroup", "fs/bpf"]) {
         dir(at, name, 0o755, owner)?;
     }
     Ok(())

@@ -12,9 +12,9 @@ pub use tree::Tree;
 
 use crate::error::{Code, Diagnostic, Result};
 use crate::exec::{Init, Stager};
-use crate::image::{IdMap, MapNamespace, SeenAs, SourceOwner};
+use crate::image::{IdMap, MapNamespace, SeenAs, SourceOwner, TreeOwner};
 use crate::model::{BindIdmap, Id128, UidRange};
-use crate::plan::{Plan, Shared};
+use crate::plan::{Plan, Shared, UserNamespace};
 use crate::supervise::{StdioPlan, notify::NotifyServer, pty::Pty};
 use crate::sys::clone::flags;
 use crate::sys::mount_attr::{self, Reach};
@@ -81,6 +81,8 @@ pub struct Prepared {
     pub passed: Vec<RawFd>,
     /// The children's ends of the relays; closed once the children have them.
     pub children_ends: Vec<OwnedFd>,
+    /// What has to stay open as long as the payload runs.
+    pub held: Vec<OwnedFd>,
 }
 
 /// What the compilation of steps needs.
@@ -98,7 +100,7 @@ pub(crate) struct Inputs<'a> {
 /// Prepares one boot of the container.
 pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
     let console = context.stdio.fds.contains(&crate::supervise::Stdio::Console);
-    let map = context.range.filter(|_| plan.idmapped()).map(|r| MapNamespace::new(&IdMap::of_range(r))).transpose()?;
+    let map = context.range.and_then(|r| tree_map(plan, r)).map(|m| MapNamespace::new(&m)).transpose()?;
     let inputs = Inputs {
         context,
         console,
@@ -113,13 +115,17 @@ pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
     };
     let compiled = compile::compile(plan, &inputs)?;
     let root = inputs.owner();
+    let user = payload::user(plan, context)?;
+    // The console is the payload's own terminal.
+    let owner = rustix::fs::Uid::from_raw(root.id.saturating_add(user.uid));
     let pty = match compiled.devpts.filter(|_| console) {
-        Some(i) => Some(crate::supervise::pty::allocate(compiled.keep[i].as_fd(), rustix::fs::Uid::from_raw(root.id))?),
+        Some(i) => Some(crate::supervise::pty::allocate(compiled.keep[i].as_fd(), owner)?),
         None => None,
     };
     let namespaces = Namespaces::of(plan);
     let relays = payload::relays(context.stdio)?;
-    let init = payload::init(plan, context, pty.as_ref(), &relays)?;
+    let init = payload::init(plan, context, &user, pty.as_ref(), &relays)?;
+    let held = compiled.held;
     let stager = Stager {
         early: compiled.early,
         late: compiled.late,
@@ -131,7 +137,19 @@ pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
     };
     let mut passed: Vec<RawFd> = (3..3 + plan.process.listen_fds as RawFd).collect();
     passed.extend(relays.theirs.iter().map(AsRawFd::as_raw_fd));
-    Ok(Prepared { stager, init, pty, relays: relays.ours, passed, children_ends: relays.theirs })
+    Ok(Prepared { stager, init, pty, relays: relays.ours, passed, children_ends: relays.theirs, held })
+}
+
+/// How the owners of the tree are mapped; `None` where they are what the container has already.
+fn tree_map(plan: &Plan, range: UidRange) -> Option<IdMap> {
+    let on_disk = match &plan.user_namespace {
+        UserNamespace::Fixed { idmap: true, .. } => 0,
+        UserNamespace::Pick { owner: (uid, gid), idmap: true } => {
+            TreeOwner { uid: *uid, gid: *gid }.base().unwrap_or_default()
+        }
+        _ => return None,
+    };
+    (on_disk != range.base).then(|| IdMap::from_disk(on_disk, range))
 }
 
 fn text(s: &str) -> Result<CString> {
@@ -179,6 +197,7 @@ impl Inputs<'_> {
             manager: &plan.container_manager,
             uuid: self.context.uuid.dashed(),
             boot_id: self.boot_id.clone(),
+            credentials: !plan.credentials.is_empty(),
         }
     }
 

@@ -6,8 +6,7 @@ use crate::error::{Code, Diagnostic, Result};
 use crate::exec::{Handover, Init, Stdio, Stub};
 use crate::image::{UserIdentity, resolve_user};
 use crate::model::StartMode;
-use crate::plan::{Plan, Process};
-use crate::seccomp;
+use crate::plan::{Plan, Process, Shared};
 use crate::supervise::{Stdio as Wanted, StdioPlan, pty::Pty};
 use crate::sys::caps::Sets;
 use crate::sys::exec::StringArray;
@@ -52,10 +51,15 @@ pub fn relays(stdio: &StdioPlan) -> Result<Relays> {
 }
 
 /// Init's program.
-pub fn init(plan: &Plan, context: &Context<'_>, pty: Option<&Pty>, relays: &Relays) -> Result<Init> {
+pub fn init(
+    plan: &Plan,
+    context: &Context<'_>,
+    user: &UserIdentity,
+    pty: Option<&Pty>,
+    relays: &Relays,
+) -> Result<Init> {
     let p = &plan.process;
-    let user = user(plan, context)?;
-    let env = environment(plan, context, &user)?;
+    let env = environment(plan, context, user)?;
     let (candidates, argvs) = programs_to_try(p, &env)?;
     let directory = match (&p.directory, shell(p)) {
         (Some(d), _) => (c_string(d.as_os_str())?, true),
@@ -67,6 +71,12 @@ pub fn init(plan: &Plan, context: &Context<'_>, pty: Option<&Pty>, relays: &Rela
     Ok(Init {
         user_namespace: plan.user_namespace.is_some(),
         cgroup_namespace: true,
+        incoming: context
+            .shared
+            .iter()
+            .find(|s| s.what == Shared::Incoming)
+            .map(|s| c_string(s.target.as_os_str()))
+            .transpose()?,
         hostname: c_string(OsStr::new(plan.hostname.as_str()))?,
         affinity: plan.limits.cpu_affinity.as_ref().map(|a| mask(a.value.cpus())),
         personality: plan.limits.personality.as_ref().map(|p| p.value.raw()),
@@ -79,7 +89,7 @@ pub fn init(plan: &Plan, context: &Context<'_>, pty: Option<&Pty>, relays: &Rela
         console: pty.map(|p| c_string(OsStr::new(&format!("/dev/pts/{}", p.number)))).transpose()?,
         stdio: relays.fds,
         directory,
-        filter: filter(plan)?,
+        filter: plan.filter.as_ref().map(|f| f.0.clone()),
         capabilities: (
             c.bounding.0 & keep,
             Sets {
@@ -105,7 +115,8 @@ fn shell(p: &Process) -> bool {
     p.mode != StartMode::Boot && p.argv.is_empty()
 }
 
-fn user(plan: &Plan, context: &Context<'_>) -> Result<UserIdentity> {
+/// Who the payload is, as the image's own files say.
+pub fn user(plan: &Plan, context: &Context<'_>) -> Result<UserIdentity> {
     let Some((name, origin)) = &plan.process.user else {
         return Ok(UserIdentity {
             uid: 0,
@@ -189,31 +200,6 @@ fn mask(cpus: &[u32]) -> Vec<u64> {
     mask
 }
 
-fn filter(plan: &Plan) -> Result<Option<seccomp::Filter>> {
-    let Some(wanted) = &plan.filter else { return Ok(None) };
-    let machine = seccomp::Machine::NATIVE.ok_or_else(|| {
-        Diagnostic::new(Code::SeccompFailed, "there is no system call table for this architecture")
-            .help("set SYSTEMD_SECCOMP=0 to start without a filter")
-    })?;
-    let request = seccomp::FilterRequest {
-        machine,
-        capabilities: plan.capabilities.bounding,
-        edits: &wanted.edits,
-        address_families: &wanted.address_families,
-        posture: plan.invocation.into(),
-        socketcall: match plan.limits.personality {
-            // glibc on i386 knows no other way to make a socket.
-            Some(_) => seccomp::SocketCall::Open,
-            None => seccomp::SocketCall::Guarded,
-        },
-        sync: seccomp::Sync::Honoured,
-        log: seccomp::Log::Nothing,
-        keyrings: if plan.user_namespace.is_some() { seccomp::Keyrings::Own } else { seccomp::Keyrings::Host },
-    };
-    // The plan has been built from the same words, so there is at most one to report here.
-    seccomp::compile(&request).map(Some).map_err(|mut d| d.remove(0))
-}
-
 /// Only root of the host can write to our binary, so it is needed where the container's root is the same.
 fn handover(
     context: &Context<'_>,
@@ -246,10 +232,12 @@ fn stub(plan: &Plan, context: &Context<'_>) -> Result<Option<Stub>> {
     }
     let program = programs::sealed_memfd(c"spawn-init", programs::STUB)
         .map_err(|e| Diagnostic::new(Code::Prepare, "cannot make the stub init's program").errno(e))?;
-    let mut argv = vec![c"(spawn-init)".to_owned(), c"2".to_owned()];
-    if plan.invocation == crate::config::Invocation::SystemdNspawn {
-        argv.push(c"nspawn".to_owned());
-    }
+    let argv = match plan.invocation {
+        crate::config::Invocation::Spawn => vec![c"(spawn-init)".to_owned(), c"2".to_owned()],
+        crate::config::Invocation::SystemdNspawn => {
+            vec![c"(sd-stubinit)".to_owned(), c"2".to_owned(), c"nspawn".to_owned()]
+        }
+    };
     let env = [format!("container={}", plan.container_manager), format!("container_uuid={}", context.uuid.plain())];
     let env = env.iter().map(|e| c_string(OsStr::new(e))).collect::<Result<_>>()?;
     Ok(Some(Stub { program, argv: StringArray::new(argv), env: StringArray::new(env) }))

@@ -2,7 +2,7 @@
 //! The tree of the container: opened once, locked, then only used by descriptor.
 
 use crate::error::{Code, Diagnostic, Origin, Result};
-use crate::image::{Crossing, ImageRoot, MapNamespace, TreeLock, lock_tree};
+use crate::image::{Crossing, ImageRoot, MapNamespace, MountsBelow, TreeLock, lock_tree, unmappable_mounts};
 use crate::plan::Plan;
 use crate::sys::mount_attr::{Reach, attributes, idmap, make_private};
 use crate::sys::ofd_lock::LockKind;
@@ -80,36 +80,17 @@ impl Tree {
                 .map_err(|e| fail("set the mount flags of", e))?;
         }
         if let Some(map) = map {
-            idmap(mount.as_fd(), reach, map.as_fd()).map_err(|e| self.unmappable(e))?;
+            idmap(mount.as_fd(), reach, map.as_fd()).map_err(|e| self.unmappable(e, reach))?;
         }
         Ok(mount)
     }
 
-    /// The first mount of the tree that has no idmapped mounts, by name.
-    fn unmappable(&self, errno: Errno) -> Diagnostic {
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let below: Vec<String> = mounts
-            .lines()
-            .filter_map(|l| {
-                let point = l.split(' ').nth(4)?;
-                let kind = l.split(" - ").nth(1)?.split(' ').next()?;
-                let inside =
-                    std::path::Path::new(point).starts_with(&self.path) && std::path::Path::new(point) != self.path;
-                inside.then(|| format!("{kind} on {point}"))
-            })
-            .collect();
-        let d = Diagnostic::new(
-            Code::IdRange,
-            format!("cannot map the owners of the tree {} into the container's user namespace", self.path.display()),
-        )
-        .errno(errno)
-        .origin(&self.origin);
-        let d = match below.is_empty() {
-            true => d.note("its file system does not support idmapped mounts"),
-            false => {
-                d.note(format!("the tree contains other mounts, one of which may not support it: {}", below.join(", ")))
-            }
-        };
-        d.help("say --private-users=no to start without a user namespace, or use a tree that belongs to the range with --private-users-ownership=off")
+    /// Names the mounts of the tree whose owners cannot be mapped.
+    fn unmappable(&self, errno: Errno, reach: Reach) -> Diagnostic {
+        let below = if reach == Reach::Tree { MountsBelow::Mapped } else { MountsBelow::LeftOut };
+        let what = format!("cannot map the owners of the tree {}", self.path.display());
+        let d = Diagnostic::new(Code::IdRange, what).errno(errno).origin(&self.origin);
+        let named = unmappable_mounts(self.fd.as_fd(), below).into_iter().fold(d, Diagnostic::note);
+        named.help("use --private-users=no, or a tree on another file system")
     }
 }

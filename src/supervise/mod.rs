@@ -24,7 +24,7 @@ pub use outcome::{Outcome, RESTART_ME, UnitMode, Verdict, verdict};
 pub use signals::{CHILD_RESET, ChildReset, Signals};
 pub use stdio::{FdKind, Stdio, StdioFacts, StdioPlan, TerminalId, plan_stdio, resolve_mode};
 pub use stop::{Action, Listens, PATIENCE, SignalNumber, StopPolicy};
-pub use terminal::{Position, SavedState, Terminal, position, size_from_environment};
+pub use terminal::{Position, SavedState, Terminal, USUAL_SIZE, position, size_from_environment};
 
 use crate::error::{Code, Diagnostic, Result};
 use crate::sys::child::{self, Ending, Which, Zombie};

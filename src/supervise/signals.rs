@@ -67,6 +67,12 @@ impl Signals {
         }
     }
 
+    /// Leaves the signals blocked for the rest of the process, which is about to end: none that arrives now, or has
+    /// arrived and was not taken, ends it in the middle of its last work.
+    pub fn keep_blocked(self) {
+        std::mem::forget(self);
+    }
+
     /// Readable when a signal has arrived.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
@@ -91,6 +97,9 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
+        // machined ends the supervisor of a machine whose leader is gone (`machine_stop()`, src/machine/machine.c): what
+        // has come for a container that has ended anyway must not decide how this process ends.
+        while self.next().is_some() {}
         // Cannot fail: the mask was in force before.
         let _ = self.before.thread_set_mask();
     }
@@ -148,7 +157,9 @@ mod tests {
             raise(signal).unwrap();
             assert_eq!(signals.next(), Some(notice), "{signal}");
         }
+        raise(Signal::SIGTERM).unwrap();
         drop(signals);
+        // Still here: the late signal is gone with its container.
         assert_eq!(mask(), before);
     }
 }

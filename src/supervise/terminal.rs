@@ -176,6 +176,9 @@ impl Drop for Terminal {
     }
 }
 
+/// What programs take a terminal for that does not say its size (terminfo's `lines` and `cols` of the VT100).
+pub const USUAL_SIZE: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+
 /// A window size from the values of `$COLUMNS` and `$LINES`; one that is missing or not a number becomes 0, which
 /// programs take for "unknown". `None` when neither is there.
 pub fn size_from_environment(columns: Option<&OsStr>, lines: Option<&OsStr>) -> Option<Winsize> {
