@@ -100,7 +100,11 @@ pub fn run(init: &Init, ends: &ChildEnds) -> ! {
     if init.cgroup_namespace {
         r.must(InitStep::CgroupNamespace, process::unshare(flags::NEWCGROUP));
     }
-    r.must(InitStep::Wait, rustix::io::write(&ends.ready.1, b"n"));
+    match rustix::io::write(&ends.ready.1, b"n") {
+        // The stager has ended and said why.
+        Err(Errno::PIPE) => process::exit_now(1),
+        other => r.must(InitStep::Wait, other),
+    };
     // Before the first byte there is no map, no mount, no registration.
     if !r.must(InitStep::Wait, wait_byte(ends.release.as_fd())) {
         process::exit_now(1);

@@ -11,12 +11,13 @@ use std::time::Duration;
 const ASKED: usize = 4;
 /// How long the answer may take after everything else that is done meanwhile.
 const PATIENCE: Duration = Duration::from_secs(2);
+use rustix::fd::{AsFd, BorrowedFd};
 
 /// A range, and its lock where it was picked.
 pub struct HeldRange {
     /// The ids.
     pub range: UidRange,
-    _lock: Option<PickedRange>,
+    lock: Option<PickedRange>,
 }
 
 /// Asks those who know users that are in no file, where there are such, about the ranges that will be tried first.
@@ -27,12 +28,17 @@ pub fn ask(plan: &Plan) -> Option<NssCheck> {
 }
 
 impl HeldRange {
+    /// The lock, where there is one.
+    pub fn lock(&self) -> Option<BorrowedFd<'_>> {
+        self.lock.as_ref().map(|picked| picked.lock.as_fd())
+    }
+
     /// Takes the range that the plan asks for; `None` without a user namespace. `asked` was asked before; without an
     /// answer in time the files are all that is known.
     pub fn take(plan: &Plan, asked: Option<NssCheck>) -> Result<Option<Self>> {
         match &plan.user_namespace {
             UserNamespace::None => Ok(None),
-            UserNamespace::Fixed { range, .. } => Ok(Some(Self { range: *range, _lock: None })),
+            UserNamespace::Fixed { range, .. } => Ok(Some(Self { range: *range, lock: None })),
             UserNamespace::Pick { owner, .. } => {
                 let owner = TreeOwner { uid: owner.0, gid: owner.1 };
                 let mut reserved = ReservedIds::of_host();
@@ -40,7 +46,7 @@ impl HeldRange {
                     ids.into_iter().for_each(|id| reserved.add(id));
                 }
                 let picked = pick_range(Some(owner), &plan.machine, &reserved)?;
-                Ok(Some(Self { range: picked.range, _lock: Some(picked) }))
+                Ok(Some(Self { range: picked.range, lock: Some(picked) }))
             }
         }
     }

@@ -18,7 +18,7 @@ pub struct Tree {
     path: PathBuf,
     origin: Origin,
     /// Holds the locks.
-    _lock: Option<TreeLock>,
+    lock: Option<TreeLock>,
 }
 
 impl Tree {
@@ -37,7 +37,7 @@ impl Tree {
             true => Some(lock_tree(fd.as_fd(), mode).map_err(|d| d.origin(&origin))?),
             false => None,
         };
-        Ok(Self { fd, path, origin, _lock: lock })
+        Ok(Self { fd, path, origin, lock })
     }
 
     /// The image as a root to look things up in.
@@ -46,6 +46,11 @@ impl Tree {
             Diagnostic::new(Code::Prepare, format!("cannot use the tree {}", self.path.display())).io(&e)
         })?;
         Ok(ImageRoot::from_fd(fd, &self.path, Crossing::Allowed))
+    }
+
+    /// The locks that keep others from the tree.
+    pub fn locks(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.lock.iter().flat_map(|lock| [&lock.beside, &lock.by_inode]).flatten().map(AsFd::as_fd)
     }
 
     /// The root directory.

@@ -242,8 +242,15 @@ pub fn cleanup_removes_leftovers(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     let before = HostState::take(case.dir());
     for name in BOTH {
+        // As a start leaves it that was killed before it had anything.
+        std::fs::create_dir_all("/run/spawn/tree")?;
         tree.called(case, name, &["--cleanup"])?.run().expect_code(0);
+        assert!(!Path::new("/run/spawn/tree").exists(), "{name:?}");
     }
+    before.assert_unchanged();
+    let container = Background::start(&tree.spawn(case, &[]).args(["sh", "-c", WAIT]), &tree.path.join("ready"));
+    assert_says(&tree.spawn(case, &["--cleanup"]).run().expect_code(125), "E0204");
+    drop(container);
     before.assert_unchanged();
     Ok(())
 }
