@@ -95,6 +95,8 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
         keeper.ease_moves();
     }
     undo.replace_keeper(keeper)?;
+    // What is made for the container has the modes that are meant, whatever the caller's mask.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let signals = Signals::block()?;
     let stdio = plan_stdio(plan.console, &StdioFacts::of_this_process()).map_err(|mut d| d.remove(0))?;
     let (runtime, stale) = RuntimeDir::claim(Path::new(BASE), plan.machine.as_str(), undo)?;
