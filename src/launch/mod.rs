@@ -104,6 +104,8 @@ fn run_in(plan: &Plan, log: &Logger, signals: &Signals, undo: &mut Undo) -> Resu
         keeper.ease_moves();
     }
     undo.replace_keeper(keeper)?;
+    // What is made for the container has the modes that are meant, whatever the caller's mask.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let (runtime, stale) = RuntimeDir::claim(Path::new(BASE), plan.machine.as_str(), undo)?;
     for failure in stale.iter().flat_map(|s| &s.failures) {
         log.failure(failure);
@@ -131,7 +133,7 @@ fn run_in(plan: &Plan, log: &Logger, signals: &Signals, undo: &mut Undo) -> Resu
         hold(lock, "the lock of the range of user ids", undo)?;
     }
     if let Some(scope) = stale.and_then(|s| s.scope) {
-        place::forget_scope(&session.bus, &scope).unwrap_or_else(|d| log.failure(&d));
+        place::forget_scope(&session.bus, &scope, &plan.machine).unwrap_or_else(|d| log.failure(&d));
     }
     record::plan(&session)?;
     let mut shared = exports::make(plan, session.range.as_ref().map(|r| r.range), log, undo);

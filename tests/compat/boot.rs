@@ -14,7 +14,7 @@ const UNIT: &str = "[Unit]\nDescription=Marker\nAfter=basic.target\n[Service]\nT
     StandardOutput=file:/marker\nExecStart=/bin/sh -c 'systemd-detect-virt; hostname; \
     systemctl show --property=Virtualization,ConfidentialVirtualization,DefaultTasksMax --value; \
     systemctl list-units --failed --plain --no-legend; cat /proc/1/comm; cat /proc/self/cgroup; \
-    systemctl show-environment | sort; grep -E \"Cap|Seccomp:|NoNew\" /proc/1/status; ls -l /dev/console'\n\
+    systemctl show-environment | sort; grep -E \"Cap|Seccomp:|NoNew\" /proc/1/status; readlink /dev/console'\n\
     ExecStartPost=/bin/systemctl --no-block poweroff\n[Install]\nWantedBy=multi-user.target\n";
 
 pub fn debian_boots_and_powers_off(case: &mut Case) -> Outcome {
@@ -26,7 +26,10 @@ pub fn debian_boots_and_powers_off(case: &mut Case) -> Outcome {
     let spawn = boot(case, &case.dir().join("systemd-nspawn"))?;
     assert!(nspawn.get("marker").is_some_and(|text| text.starts_with("systemd-nspawn")), "{nspawn:?}");
     let found = differences("--boot", &nspawn, &spawn);
-    assert!(found.is_empty(), "{found:#?}");
+    for difference in &found {
+        println!("{}\nnspawn:\n{}\nspawn:\n{}", difference.field, difference.nspawn, difference.spawn);
+    }
+    assert!(found.is_empty(), "the booted systems are not the same");
     Ok(())
 }
 

@@ -107,7 +107,8 @@ fn read_line(path: &str) -> Option<String> {
 
 /// Takes the probe's lines out of an output; the rest of the output.
 pub fn take_probe(output: &str, masks: &Masks, facts: &mut Facts) -> String {
-    let text = output.replace("\r\n", "\n");
+    // A terminal that is not raw adds its own carriage returns to those of the container's.
+    let text = output.replace('\r', "");
     let Some((before, rest)) = text.split_once(BEGIN) else { return text };
     let (inside, after) = rest.split_once(END).unwrap_or((rest, ""));
     for line in inside.lines() {

@@ -28,12 +28,12 @@ impl Picture {
     }
 
     /// What is there that was not there before the run, after the host had a moment.
-    pub fn leftovers(&self, facts: &mut Facts) {
+    pub fn leftovers(&self, masks: &Masks, facts: &mut Facts) {
         let deadline = Instant::now() + Duration::from_secs(3);
         loop {
             let new: Vec<String> = left().difference(&self.left).cloned().collect();
             if new.is_empty() || Instant::now() > deadline {
-                new.iter().for_each(|what| facts.add(&format!("left.{what}"), "there"));
+                new.iter().for_each(|what| facts.add(&masks.apply("", &format!("left.{what}")), "there"));
                 return;
             }
             thread::sleep(Duration::from_millis(20));
@@ -63,16 +63,19 @@ fn left() -> BTreeSet<String> {
     for folder in ["locks", "propagate", "unix-export"] {
         left.remove(&format!("/run/systemd/nspawn/{folder}"));
     }
-    left.retain(|name| !name.contains("systemd-private-"));
+    // A file that two starts of a name lock stays, so that both lock the same one.
+    left.retain(|name| !name.contains("systemd-private-") && !name.ends_with(".lock"));
     left
 }
 
 /// Asks systemd, machined and the kernel.
 pub fn describe(line: &Line, before: &Picture, masks: &Masks, facts: &mut Facts) {
-    let unit = line.unit.map_or_else(|| format!("{}.scope", line.machine), str::to_owned);
-    show(&["systemctl", "show", &unit, "--property", UNIT], "unit", masks, facts);
     let mut machine = Facts::default();
-    show(&["machinectl", "show", line.machine, "--property", MACHINE], "machine", masks, &mut machine);
+    show(&["machinectl", "show", line.machine], MACHINE, "machine", masks, &mut machine);
+    // Up to 257 machined makes the scope, under a name of its own; what is not registered has made it itself.
+    let own = line.unit.map_or_else(|| format!("{}.scope", line.machine), str::to_owned);
+    let unit = machine.get("machine.Unit").map_or(own, str::to_owned);
+    show(&["systemctl", "show", &unit], UNIT, "unit", masks, facts);
     let links = links();
     for (key, value) in machine.fields {
         let value = match key.as_str() {
@@ -99,10 +102,13 @@ pub fn describe(line: &Line, before: &Picture, masks: &Masks, facts: &mut Facts)
     }
 }
 
-fn show(words: &[&str], prefix: &str, masks: &Masks, facts: &mut Facts) {
+fn show(words: &[&str], wanted: &str, prefix: &str, masks: &Masks, facts: &mut Facts) {
     let output = Program::new(format!("/usr/bin/{}", words[0])).args(&words[1..]).run();
     facts.add(&format!("{prefix}.known"), format!("{}", output.status.success()));
     for (key, value) in output.stdout.lines().filter_map(|l| l.split_once('=')) {
+        if !wanted.split(',').any(|name| name == key) {
+            continue;
+        }
         let key = format!("{prefix}.{key}");
         let value = if key == "unit.Controller" && !value.is_empty() { "somebody" } else { value };
         facts.add(&key, masks.apply(&key, value));

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
             topics::streams[180],
             topics::units[180],
             topics::ends[180],
+            topics::not_built[120],
             topics::refused[120],
             boot::debian_boots_and_powers_off[180],
             topics::every_accepted_row_is_needed,

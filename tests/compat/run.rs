@@ -12,7 +12,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// How long a start or an end may take.
@@ -79,7 +79,7 @@ pub fn run(case: &Case, line: &Line, launcher: &Path) -> Result<Facts, Reason> {
     facts.add("stderr", facts::class(&complaints));
     facts.said = format!("stderr: {complaints:?} stdout: {rest:?}");
     tree::changes(&before, &tree::list(&at)?, &masks, &mut facts);
-    host_before.leftovers(&mut facts);
+    host_before.leftovers(&masks, &mut facts);
     Ok(facts)
 }
 
@@ -140,6 +140,7 @@ struct Running {
     pty: Option<Pty>,
     stdout: Shared,
     stderr: Shared,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Running {
@@ -148,7 +149,7 @@ impl Running {
         if streams == Streams::Terminal {
             let pty = Pty::open()?;
             let child = pty.start(program)?;
-            return Ok(Self { child, pty: Some(pty), stdout, stderr });
+            return Ok(Self { child, pty: Some(pty), stdout, stderr, readers: Vec::new() });
         }
         let mut command = program.command();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
@@ -157,9 +158,11 @@ impl Running {
         // A launcher that has ended without reading is fine.
         let _ = input.write_all(b"some input\n");
         drop(input);
-        collect(child.stdout.take().expect("stdout is piped"), Arc::clone(&stdout));
-        collect(child.stderr.take().expect("stderr is piped"), Arc::clone(&stderr));
-        Ok(Self { child, pty: None, stdout, stderr })
+        let readers = vec![
+            collect(child.stdout.take().expect("stdout is piped"), Arc::clone(&stdout)),
+            collect(child.stderr.take().expect("stderr is piped"), Arc::clone(&stderr)),
+        ];
+        Ok(Self { child, pty: None, stdout, stderr, readers })
     }
 
     /// Waits until the probe has said everything; false when the launcher ended first.
@@ -223,20 +226,26 @@ impl Running {
     }
 
     fn output(&self) -> (String, String) {
-        // The readers see the end of the pipes when the last holder is gone, which is now.
-        thread::sleep(Duration::from_millis(10));
+        // The readers see the end of the pipes when the last holder is gone, which is about now.
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while self.readers.iter().any(|reader| !reader.is_finished()) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(2));
+        }
+        if self.pty.is_some() {
+            thread::sleep(Duration::from_millis(50));
+        }
         let stderr = String::from_utf8_lossy(&self.stderr.lock().expect("readers do not panic")).into_owned();
         (self.shown(), stderr)
     }
 }
 
-fn collect(mut pipe: impl Read + Send + 'static, into: Shared) {
+fn collect(mut pipe: impl Read + Send + 'static, into: Shared) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut chunk = [0; 16384];
         while let Ok(count @ 1..) = pipe.read(&mut chunk) {
             into.lock().expect("nobody panics with the lock").extend(&chunk[..count]);
         }
-    });
+    })
 }
 
 /// Processes that execute the probe, as init of a tree too.

@@ -42,10 +42,10 @@ pub fn list(root: &Path) -> Result<Listing, Reason> {
 pub fn changes(before: &Listing, after: &Listing, masks: &Masks, facts: &mut Facts) {
     for (path, entry) in after {
         if before.get(path) != Some(entry) {
-            facts.add(&format!("tree.{path}"), masks.apply("", entry));
+            facts.add(&masks.apply("", &format!("tree.{path}")), masks.apply("", entry));
         }
     }
     for path in before.keys().filter(|path| !after.contains_key(*path)) {
-        facts.add(&format!("tree.{path}"), "removed");
+        facts.add(&masks.apply("", &format!("tree.{path}")), "removed");
     }
 }

@@ -15,5 +15,13 @@
 __attribute__((format(printf, 2, 3))) void fact(const char *key, const char *format, ...);
 // "ok", or the name of errno.
 const char *error_name(long result);
-// Verdicts of system calls.
+// "PREFIX.NAME" in a buffer that the next call overwrites.
+const char *key(const char *prefix, const char *name);
+// Content of a small file; what is at a path, owner and mode.
+void file_fact(const char *name, const char *path);
+void node(const char *name, const char *path);
+// Parts of the report.
+void mounts(void);
+void files(void);
+void writable(void);
 void calls(void);
