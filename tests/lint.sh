@@ -5,23 +5,26 @@
 DENY_TOOLS=${SPAWN_BED_DIR:-/var/cache/spawn-bed}/tools
 deny_install=
 
-# Building cargo-deny takes minutes: it runs beside everything else and is kept outside of the checkout.
+# Building cargo-deny takes minutes (less without optimisation): it runs beside everything else and is kept outside of
+# the checkout.
 begin_deny() {
     PATH=$PATH:$DENY_TOOLS/bin
     if ! cargo deny --version >/dev/null 2>&1; then
         # Not in our target folder: cargo locks it while it builds.
-        nice timeout --foreground 1200 env -u CARGO_TARGET_DIR cargo install --quiet --locked --root "$DENY_TOOLS" cargo-deny \
+        nice timeout --foreground 1200 env -u CARGO_TARGET_DIR cargo install --debug --quiet --locked --root "$DENY_TOOLS" cargo-deny \
             >"$LOGS/cargo-deny-install.log" 2>&1 </dev/null &
         deny_install=$!
     fi
 }
 
 finish_deny() {
+    local reason
     [ -z "$deny_install" ] || wait "$deny_install"
     if cargo deny --version >/dev/null 2>&1; then
         step "cargo deny" 300 cargo deny --locked --all-features check licenses bans sources
     else
-        count_skipped 1 "cargo deny" "cargo-deny cannot be installed: $(tail -n 1 "$LOGS/cargo-deny-install.log")"
+        reason=$(tail -n 1 "$LOGS/cargo-deny-install.log")
+        count_skipped 1 "cargo deny" "cargo-deny cannot be installed: ${reason:-not built within 20 minutes}"
     fi
 }
 

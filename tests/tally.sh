@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2030,SC2031  # lanes count in subshells and bring the sums home themselves
 # Counting for tests/check: steps that pass or fail, suites that count for themselves, and the closing line.
 
-passed=0 failed=0 skipped=0
+declare -i passed=0 failed=0 skipped=0
 failures=() reasons=()
 
 say() {
@@ -84,6 +84,51 @@ suite() {
         reasons+=("$name: $line")
     done < <(skip_reasons "$log"; skip_parts "$log")
     say "$name" "$ok passed, $bad failed, $left skipped ($((SECONDS - started)) s)"
+}
+
+# Lanes run beside each other, at most SPAWN_CHECK_LANES at a time, and bring their numbers home in a file each.
+declare -A lanes=()
+
+# lane NAME CMD…: a function of this shell that counts.
+lane() {
+    local name=$1
+    shift
+    rm -f "$LOGS/$name.lane"
+    while [ ${#lanes[@]} -ge "${SPAWN_CHECK_LANES:-2}" ]; do
+        end_lane
+    done
+    (
+        trap - EXIT
+        passed=0 failed=0 skipped=0 failures=() reasons=()
+        "$@"
+        {
+            printf 'passed+=%d failed+=%d skipped+=%d\n' "$passed" "$failed" "$skipped"
+            for text in "${failures[@]}"; do printf 'failures+=(%q)\n' "$text"; done
+            for text in "${reasons[@]}"; do printf 'reasons+=(%q)\n' "$text"; done
+        } >"$LOGS/$name.lane"
+    ) &
+    lanes[$!]=$name
+}
+
+end_lane() {
+    local pid name
+    wait -n -p pid "${!lanes[@]}"
+    name=${lanes[$pid]}
+    unset "lanes[$pid]"
+    if [ -e "$LOGS/$name.lane" ]; then
+        # shellcheck source=/dev/null
+        . "$LOGS/$name.lane"
+    else
+        failed=$((failed + 1))
+        failures+=("the tests of $name ended without a sum")
+    fi
+    rm -f "$LOGS/$name.lane"
+}
+
+end_lanes() {
+    while [ ${#lanes[@]} -gt 0 ]; do
+        end_lane
+    done
 }
 
 # The reasons, the failures, the sum; returns whether all is well.

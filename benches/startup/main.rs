@@ -19,6 +19,9 @@ use launchers::Bench;
 use report::Table;
 use std::path::PathBuf;
 
+/// Measures and adds to the table.
+type Row = fn(&Bench, &mut Table);
+
 fn main() {
     if std::env::args().nth(1).as_deref() == Some(seccomp::INSTALL) {
         return seccomp::install_and_tell();
@@ -40,7 +43,7 @@ fn main() {
     let wanted = |key: &str| only.is_empty() || only.iter().any(|word| key.contains(word.as_str()));
     bench.prepare();
     let mut table = Table::default();
-    let rows: [(&str, fn(&Bench, &mut Table)); 8] = [
+    let rows: [(&str, Row); 8] = [
         ("version", rows::version),
         ("spaced", rows::spaced),
         ("repeated", rows::repeated),

@@ -189,6 +189,7 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage};
     use serde_json::json;
     use std::io::{IoSliceMut, Read, Write};
@@ -304,5 +305,16 @@ mod tests {
         client.call::<serde_json::Value>("io.test.Take", &json!({}), &[null.as_fd()]).unwrap();
         std::fs::remove_file(&path).unwrap();
         assert_eq!(thread.join().unwrap(), rustix::fs::fstat(&null).unwrap().st_rdev);
+    }
+
+    proptest! {
+        /// Any reply is taken apart or refused, without a panic.
+        #[test]
+        fn any_reply(text in "[{}\\[\\]\":,a-z0-9\\\\ ]{0,60}|\\{\"(error|parameters)\":[\"{}a-z.0-9:]{0,20}\\}") {
+            if let Ok(reply) = serde_json::from_str::<Reply>(&text) {
+                let refused = reply.error.map(|name| CallError::Service { name, parameters: reply.parameters });
+                prop_assert!(refused.is_none_or(|e| !e.to_string().is_empty()));
+            }
+        }
     }
 }

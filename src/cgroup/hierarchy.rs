@@ -133,6 +133,7 @@ pub(super) fn is_entry_name(name: &std::ffi::OsStr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const UNIFIED: &str = "25 20 0:22 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
     const HYBRID: &str = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
@@ -161,5 +162,31 @@ mod tests {
         assert_eq!(h.relative(Path::new("/sub")), Some("".into()));
         assert_eq!(h.relative(Path::new("/other")), None);
         assert_eq!(h.relative(Path::new("/sub/../x")), None);
+    }
+
+    proptest! {
+        /// Mount points hold whatever somebody called a directory: no panic, and no line of another file system counts.
+        #[test]
+        fn any_mountinfo(text in "([0-9 /:.-]{0,30}(\\\\[0-9]{0,4}| - cgroup2| - tmpfs|cgroup2 )?[a-z/ ]{0,12}\n?){0,6}") {
+            let found = Hierarchy::find_in(text.as_bytes());
+            prop_assert!(found.is_none() || text.contains("cgroup2"));
+        }
+
+        #[test]
+        fn a_mount_point_comes_back(name in proptest::collection::vec(1u8.., 1..40)) {
+            let escaped: String = name.iter().map(|b| format!("\\{b:03o}")).collect();
+            let line = format!("9 8 0:2 / /{escaped} rw - cgroup2 none rw\n");
+            let found = Hierarchy::find_in(line.as_bytes()).map(|h| h.mount_point.into_os_string().into_vec());
+            prop_assert_eq!(found, Some([b"/".as_slice(), &name].concat()));
+        }
+
+        /// A group's name never leads above the mounted hierarchy.
+        #[test]
+        fn any_cgroup_file(path in "(/|[.]{1,2}|[a-z]{1,3}){0,8}") {
+            let root = Hierarchy { mount_point: "/sys/fs/cgroup".into(), root: "/".into(), layout: Layout::Unified };
+            let below = Hierarchy::own_path_in(format!("1:name=x:/y\n0::/{path}\n").as_bytes());
+            let below = below.and_then(|p| root.relative(&p));
+            prop_assert!(below.is_none_or(|p| p.components().all(|c| matches!(c, Component::Normal(_)))));
+        }
     }
 }

@@ -133,6 +133,7 @@ fn io(text: &str) -> Io {
 mod tests {
     use super::*;
     use crate::cgroup::own_group;
+    use proptest::prelude::*;
     use std::process::Command;
 
     #[test]
@@ -185,5 +186,15 @@ mod tests {
         assert!(usage.cpu.unwrap() > Duration::ZERO, "{usage}");
         assert_eq!(usage.memory.is_some(), memory_here);
         assert_eq!(Usage::read(&hierarchy, group), Usage::default());
+    }
+
+    proptest! {
+        /// Any text gives figures or none.
+        #[test]
+        fn any_statistics(text in "([a-z_]{0,5}[ =]?[0-9-]{0,22}[ \n]?){0,10}") {
+            let found = keyed(&text, "usage_usec");
+            prop_assert!(found.is_none_or(|n| text.contains(&n.to_string())));
+            prop_assert_eq!(io(&text.replace("bytes", "")), Io { read: 0, written: 0 });
+        }
     }
 }

@@ -22,6 +22,12 @@ pub fn main(argv: Vec<OsString>) -> u8 {
         Ok(show) => return print(&render::output(&show, name).unwrap_or_default()),
         Err(mistakes) => return refuse(name, &mistakes),
     };
+    if settings.cleanup.as_ref().is_some_and(|c| c.value) {
+        return match plan::machine_to_clean(&settings) {
+            Ok(machine) => launch::cleanup(&machine, name, &logger(&settings, false)),
+            Err(mistakes) => refuse(name, &mistakes),
+        };
+    }
     let made = plan::make(&settings);
     let plan = match made {
         Ok(plan) => plan,
@@ -35,9 +41,8 @@ pub fn main(argv: Vec<OsString>) -> u8 {
     }
     let log = logger(&settings, plan.quiet);
     log.set_machine(plan.machine.as_str());
-    for notice in plan.notices.iter().filter(|_| !plan.quiet || name == Invocation::Spawn) {
-        log::notice!(&log, MessageId::Notice, "{notice}");
-    }
+    plan.notices.iter().for_each(|notice| log::notice!(&log, MessageId::Notice, "{notice}"));
+    plan.warnings.iter().for_each(|warning| log::warning!(&log, MessageId::Degraded, "{warning}"));
     launch::run(&plan, &log)
 }
 

@@ -209,4 +209,6 @@ pub struct Settings {
     pub network_mac: One<[u8; 6]>,
     /// `$SYSTEMD_SECCOMP`
     pub seccomp: One<bool>,
+    /// `$SYSTEMD_LOG_SECCOMP`
+    pub log_seccomp: One<bool>,
 }

@@ -53,6 +53,8 @@ pub struct Init {
     pub user_namespace: bool,
     /// A cgroup namespace is wanted.
     pub cgroup_namespace: bool,
+    /// Where machined hands mounts in, when it can.
+    pub incoming: Option<CString>,
     /// The kernel's host name.
     pub hostname: CString,
     /// CPU mask.
@@ -98,7 +100,11 @@ pub fn run(init: &Init, ends: &ChildEnds) -> ! {
     if init.cgroup_namespace {
         r.must(InitStep::CgroupNamespace, process::unshare(flags::NEWCGROUP));
     }
-    r.must(InitStep::Wait, rustix::io::write(&ends.ready.1, b"n"));
+    match rustix::io::write(&ends.ready.1, b"n") {
+        // The stager has ended and said why.
+        Err(Errno::PIPE) => process::exit_now(1),
+        other => r.must(InitStep::Wait, other),
+    };
     // Before the first byte there is no map, no mount, no registration.
     if !r.must(InitStep::Wait, wait_byte(ends.release.as_fd())) {
         process::exit_now(1);
@@ -122,6 +128,10 @@ fn surroundings(init: &Init, r: &Reporter<'_>) {
     // systemd in the container expects shared mounts, as on a host.
     let shared = MountPropagationFlags::SHARED | MountPropagationFlags::REC;
     r.must(InitStep::Propagation, rustix::mount::mount_change(c"/", shared));
+    if let Some(incoming) = &init.incoming {
+        // What arrives there is moved on, which the kernel refuses below a shared mount. The directory is optional.
+        let _absent = rustix::mount::mount_change(incoming.as_c_str(), MountPropagationFlags::DOWNSTREAM);
+    }
     // Kernels without keyrings have nothing to hide.
     match process::new_session_keyring() {
         Err(Errno::NOSYS) | Ok(()) => {}

@@ -31,7 +31,7 @@ fn stager(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
                 d.help("raise user.max_user_namespaces and the other limits below /proc/sys/user")
             }
             (Part::Configure, _) => match &plan.limits.oom_score_adjust {
-                Some(o) => d.origin(&o.origin).help("only root may lower the value"),
+                Some(o) => d.origin(&o.origin).help("a value below the own one takes CAP_SYS_RESOURCE"),
                 None => d,
             },
             _ => d,

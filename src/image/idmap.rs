@@ -42,9 +42,12 @@ impl IdMap {
         Self::from_disk(0, range)
     }
 
-    /// The same for a tree that belongs to the foreign range.
-    pub fn of_foreign(range: UidRange) -> Self {
-        Self::from_disk(FOREIGN_BASE, range)
+    /// The same for a tree whose ids start elsewhere: at [`FOREIGN_BASE`], or where the range begins that it was given to.
+    pub fn from_disk(on_disk: u32, range: UidRange) -> Self {
+        Self(vec![
+            MapLine { on_disk, seen_as: range.base, count: range.size },
+            MapLine { on_disk: HOST_ROOT_ON_DISK, seen_as: 0, count: 1 },
+        ])
     }
 
     /// For a bind with `rootidmap` or `owneridmap`: the source's owner is seen as one other id, nothing else is seen.
@@ -59,13 +62,6 @@ impl IdMap {
     /// The lines.
     pub fn lines(&self) -> &[MapLine] {
         &self.0
-    }
-
-    fn from_disk(on_disk: u32, range: UidRange) -> Self {
-        Self(vec![
-            MapLine { on_disk, seen_as: range.base, count: range.size },
-            MapLine { on_disk: HOST_ROOT_ON_DISK, seen_as: 0, count: 1 },
-        ])
     }
 
     fn text(&self) -> String {
@@ -169,7 +165,7 @@ mod tests {
     #[test]
     fn lines_have_the_id_on_disk_first() {
         assert_eq!(IdMap::of_range(range(524288)).text(), "0 524288 65536\n2147483646 0 1\n");
-        assert_eq!(IdMap::of_foreign(range(524288)).text(), "2147352576 524288 65536\n2147483646 0 1\n");
+        assert_eq!(IdMap::from_disk(FOREIGN_BASE, range(524288)).text(), "2147352576 524288 65536\n2147483646 0 1\n");
         let owner = SourceOwner(1000);
         assert_eq!(IdMap::of_owner(owner, SeenAs::ContainerRoot(range(524288))).text(), "1000 524288 1\n");
         assert_eq!(IdMap::of_owner(owner, SeenAs::OwnerOfTarget(524321)).text(), "1000 524321 1\n");

@@ -1,31 +1,39 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-//! Mapping the owners of a whole tree, or saying which part of it cannot be mapped.
+//! Which parts of a tree have owners that cannot be mapped.
 
-use super::idmap::{MapNamespace, MountsBelow};
-use crate::error::{Code, Diagnostic, Result};
+use super::idmap::{IdMap, MapNamespace, MountsBelow};
+use crate::error::describe_errno;
+use crate::model::UidRange;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::OsString;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Most mounts that are named in one message.
 const NAMED_MAX: usize = 5;
 
-/// A copy of a tree with all the mounts below it, its owners mapped, attached nowhere yet. Fails with E0402 naming the
-/// mounts whose file system does not let its owners be mapped.
-pub fn map_tree(map: &MapNamespace, tree: BorrowedFd<'_>, shown: &Path) -> Result<OwnedFd> {
-    map.clone_mapped(tree, MountsBelow::Mapped).map_err(|e| {
-        let what = format!("cannot map the owners of the tree {}", shown.display());
-        let shown = Diagnostic::new(Code::Mount, what).errno(e);
-        let unmapped = unmappable(map, tree);
-        let named = unmapped.iter().take(NAMED_MAX).fold(shown, |shown, (path, kind, e)| {
-            let why = if *e == Errno::PERM { "are mapped already, or are not ours" } else { "cannot be mapped" };
-            shown.note(format!("the owners on {} ({}) {why}", path.display(), kind.display()))
-        });
-        named.help("use --private-users=no, or a tree on another file system")
-    })
+/// The mounts that a tree consists of and whose owners cannot be mapped, in words; tried out on a copy that is dropped.
+/// Empty where all can be. `below` says whether the mounts below the tree are part of it.
+pub fn unmappable_mounts(tree: BorrowedFd<'_>, below: MountsBelow) -> Vec<String> {
+    // Any range will do.
+    let range = UidRange { base: 1 << 19, size: UidRange::USUAL_SIZE };
+    let map = match MapNamespace::new(&IdMap::of_range(range)) {
+        Ok(map) => map,
+        Err(d) => return vec![d.headline()],
+    };
+    let Err(errno) = map.clone_mapped(tree, below) else { return Vec::new() };
+    let unmapped = unmappable(&map, tree);
+    let named = unmapped.iter().take(NAMED_MAX).map(|(path, kind, e)| {
+        let why = if *e == Errno::PERM { "are mapped already, or are not ours" } else { "cannot be mapped" };
+        format!("the owners on {} ({}) {why}", path.display(), kind.display())
+    });
+    let named: Vec<String> = named.collect();
+    match named.is_empty() {
+        true => vec![format!("the owners cannot be mapped: {}", describe_errno(errno.raw_os_error()))],
+        false => named,
+    }
 }
 
 /// The mounts that the tree consists of and that cannot be mapped: where, the type of the file system, why.
@@ -80,8 +88,7 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::image::testing::{TempDir, is_root};
-    use crate::image::{Crossing, IdMap, ImageRoot};
-    use crate::model::UidRange;
+    use crate::image::{Crossing, ImageRoot};
     use nix::sched::{CloneFlags, unshare};
     use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 
@@ -106,18 +113,14 @@ mod tests {
         mount("none", &names[0], "ramfs", MountFlags::empty(), None).unwrap();
         mount("none", &names[1], "tmpfs", MountFlags::empty(), None).unwrap();
         let tree = ImageRoot::open(dir.path(), Crossing::Allowed).unwrap();
-        let range = UidRange::new(524288, 65536).unwrap();
-        let map = MapNamespace::new(&IdMap::of_range(range)).unwrap();
 
-        let error = map_tree(&map, tree.as_fd(), dir.path()).unwrap_err();
-        assert_eq!(error.code(), Code::Mount);
-        let shown = error.to_string();
-        assert!(shown.contains("with blank (ramfs) cannot be mapped") && !shown.contains("fine"), "{shown}");
+        let named = unmappable_mounts(tree.as_fd(), MountsBelow::Mapped);
+        let shown = format!("the owners on {} (ramfs) cannot be mapped", names[0].display());
+        assert_eq!(named, [shown]);
+        assert_eq!(unmappable_mounts(tree.as_fd(), MountsBelow::LeftOut), [""; 0]);
 
         rustix::mount::unmount(&names[0], rustix::mount::UnmountFlags::DETACH).unwrap();
-        let mapped = map_tree(&map, tree.as_fd(), dir.path()).unwrap();
-        let stat = rustix::fs::statat(&mapped, "fine", rustix::fs::AtFlags::empty()).unwrap();
-        assert_eq!(stat.st_uid, 524288);
+        assert_eq!(unmappable_mounts(tree.as_fd(), MountsBelow::Mapped), [""; 0]);
         rustix::mount::unmount(&names[1], rustix::mount::UnmountFlags::DETACH).unwrap();
     }
 }

@@ -124,6 +124,7 @@ fn parse_machine_id(bytes: &[u8]) -> Option<Option<Id128>> {
 mod tests {
     use super::*;
     use crate::image::{Crossing, testing::TempDir};
+    use proptest::prelude::*;
     use std::fs;
     use std::os::unix::fs::symlink;
 
@@ -185,6 +186,40 @@ mod tests {
         }
         for bad in ["x", &plain[1..], &format!("+{}", &plain[1..]), &format!("{plain}\n\n"), &"a".repeat(5000)] {
             assert_eq!(read(bad), Err(Code::ImageObject), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever an image holds there: no panic, and only names and values that a file can have.
+        #[test]
+        fn any_os_release(text in "([A-Z_0-9]{0,6}=?[\"'\\\\ a-z$=é#\t]{0,12}\n?){0,8}|\\PC{0,80}") {
+            let os = OsRelease::parse(&text);
+            for (name, value) in &os.0 {
+                prop_assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !name.is_empty());
+                prop_assert!(!value.contains('\n') && value.len() <= text.len());
+            }
+        }
+
+        #[test]
+        fn a_quoted_value_comes_back(value in "[ -~é]{0,40}") {
+            let quoted: String =
+                value.chars().flat_map(|c| "\"\\$`".contains(c).then_some('\\').into_iter().chain([c])).collect();
+            let os = OsRelease::parse(&format!("A=1\nX=\"{quoted}\"\n"));
+            prop_assert_eq!(os.get("X"), Some(value.as_str()));
+        }
+
+        #[test]
+        fn any_machine_id(bytes in proptest::collection::vec(prop_oneof![Just(b'0'), Just(b'f'), Just(b'\n'), any::<u8>()], 0..40)) {
+            if let Some(Some(id)) = parse_machine_id(&bytes) {
+                let text = id.plain();
+                prop_assert!(bytes.to_ascii_lowercase().starts_with(text.as_bytes()) && bytes.len() <= 33);
+            }
+        }
+
+        #[test]
+        fn a_machine_id_comes_back(number in 1u128..) {
+            let id = parse_machine_id(format!("{number:032x}\n").as_bytes()).flatten();
+            prop_assert_eq!(id.map(|id| id.plain().to_string()), Some(format!("{number:032x}")));
         }
     }
 }

@@ -33,6 +33,7 @@ pub struct Boot {
     pub(super) registered: Option<Vec<i32>>,
     /// In order of acquisition.
     pub(super) releases: Vec<Ticket>,
+    /// Stays open as long as the payload runs.
     pub(super) _held: Vec<OwnedFd>,
 }
 
@@ -56,7 +57,7 @@ impl Boot {
                 range: session.range.as_ref().map(|r| r.range),
                 uuid: session.uuid,
                 notify: &notify,
-                stdio: &session.stdio,
+                stdio: &plan.stdio,
                 credentials: &session.credentials,
                 shared,
                 withheld,

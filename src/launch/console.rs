@@ -14,6 +14,18 @@ use rustix::termios::{Winsize, tcgetwinsize};
 use std::cell::RefCell;
 use std::rc::Rc;
 
+/// The size of the terminal that we are on, else what `$COLUMNS` and `$LINES` say, else the usual one.
+pub fn window_size() -> Winsize {
+    let (output, input) = (std::io::stdout(), std::io::stdin());
+    let known = [output.as_fd(), input.as_fd()].into_iter().filter_map(|fd| tcgetwinsize(fd).ok());
+    known.into_iter().find(|size| size.ws_col != 0 && size.ws_row != 0).unwrap_or_else(fallback_size)
+}
+
+fn fallback_size() -> Winsize {
+    let (columns, lines) = (std::env::var_os("COLUMNS"), std::env::var_os("LINES"));
+    supervise::size_from_environment(columns.as_deref(), lines.as_deref()).unwrap_or(supervise::USUAL_SIZE)
+}
+
 /// The forwarder, and what it has taken.
 #[derive(Default)]
 pub struct HeldConsole {
@@ -62,7 +74,7 @@ impl HeldConsole {
             console = console.tap(Box::new(move |bytes| tap.borrow_mut().write(bytes)));
         }
         if let Some(pty) = pty {
-            let viewer = match session.stdio.mode {
+            let viewer = match session.plan.stdio.mode {
                 ConsoleMode::Interactive => Viewer::Interactive { input: input.as_fd(), output: output.as_fd() },
                 // The journal gets it line by line and escaped, not as a stream.
                 ConsoleMode::ReadOnly if is_journal(output.as_fd()) => Viewer::Passive,
@@ -117,7 +129,7 @@ impl HeldConsole {
 
 /// Console output that nobody can answer goes to the journal, under the machine's name.
 fn unwatched(session: &Session<'_>) -> Option<ConsoleSink> {
-    match session.stdio.mode {
+    match session.plan.stdio.mode {
         ConsoleMode::Passive | ConsoleMode::ReadOnly => ConsoleSink::open(session.plan.machine.as_str()).ok(),
         _ => None,
     }
@@ -125,17 +137,4 @@ fn unwatched(session: &Session<'_>) -> Option<ConsoleSink> {
 
 fn is_journal(fd: BorrowedFd<'_>) -> bool {
     StderrIs::detect(std::env::var_os("JOURNAL_STREAM").as_deref(), fd) == StderrIs::Journal
-}
-
-/// The size of the terminal that we are on, else [`fallback_size`].
-pub fn window_size() -> Winsize {
-    let (output, input) = (std::io::stdout(), std::io::stdin());
-    let known = [output.as_fd(), input.as_fd()].into_iter().filter_map(|fd| tcgetwinsize(fd).ok());
-    known.into_iter().find(|size| size.ws_col != 0 && size.ws_row != 0).unwrap_or_else(fallback_size)
-}
-
-/// What `$COLUMNS` and `$LINES` say, else the usual size.
-fn fallback_size() -> Winsize {
-    let (columns, lines) = (std::env::var_os("COLUMNS"), std::env::var_os("LINES"));
-    supervise::size_from_environment(columns.as_deref(), lines.as_deref()).unwrap_or(supervise::USUAL_SIZE)
 }

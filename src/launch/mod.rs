@@ -3,6 +3,7 @@
 
 mod boot;
 mod bus_source;
+mod cleanup;
 mod console;
 mod credentials;
 mod exports;
@@ -18,17 +19,19 @@ mod sources;
 mod usage;
 
 use crate::config::Invocation;
-use crate::error::{Diagnostic, Result};
+use crate::error::{Code, Diagnostic, Result};
 use crate::log::Logger;
 use crate::model::Id128;
 use crate::plan::{Plan, Unit};
-use crate::prepare::{self, Tree};
-use crate::supervise::{Signals, StdioFacts, StdioPlan, UnitMode, Verdict, plan_stdio, verdict};
-use crate::undo::{BASE, Control, Keeper, RuntimeDir, Undo};
+use crate::prepare::{self, SharedDirectory, Tree};
+use crate::supervise::{Signals, UnitMode, Verdict, verdict};
+use crate::undo::{BASE, Control, Keeper, Release, RuntimeDir, Ticket, Undo};
 use boot::Boot;
+pub use cleanup::cleanup;
 use console::HeldConsole;
 use place::SharedBus;
 use range::HeldRange;
+use rustix::fd::BorrowedFd;
 use serve::Held;
 use std::path::Path;
 
@@ -51,9 +54,8 @@ pub(crate) struct Session<'a> {
     tree: Tree,
     range: Option<HeldRange>,
     uuid: Id128,
-    stdio: StdioPlan,
     credentials: Vec<(String, Vec<u8>)>,
-    signals: Signals,
+    signals: &'a Signals,
     runtime: RuntimeDir,
     bus: SharedBus,
 }
@@ -61,14 +63,14 @@ pub(crate) struct Session<'a> {
 /// Runs the container to its end and returns the exit status. Failures are reported through `log`.
 pub fn run(plan: &Plan, log: &Logger) -> u8 {
     let mut undo = Undo::unkept();
-    let mut result = run_in(plan, log, &mut undo);
-    if undo.keeper().is_some_and(Keeper::has_ended) {
-        let end = "the keeper, the process that cleans up after a killed spawn, had ended by then";
-        result = result.map_err(|d| d.note(end));
-    }
-    for failure in undo.run() {
-        log.failure(&failure);
-    }
+    let result = Signals::block().and_then(|signals| {
+        let result = run_in(plan, log, &signals, &mut undo);
+        // Whoever asks us to end from here on asks for what is being done: machined 258 and later send SIGTERM to the
+        // supervisor of a machine whose leader is gone.
+        signals.keep_blocked();
+        result
+    });
+    release_all(&mut undo, log);
     match result {
         Ok(status) => status,
         Err(d) => {
@@ -89,7 +91,14 @@ pub fn failure_status(invocation: Invocation, d: &Diagnostic) -> u8 {
     }
 }
 
-fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
+fn release_all(undo: &mut Undo, log: &Logger) {
+    for failure in undo.run() {
+        log.failure(&failure);
+    }
+}
+
+fn run_in(plan: &Plan, log: &Logger, signals: &Signals, undo: &mut Undo) -> Result<u8> {
+    let asked = range::ask(plan);
     let keeper = Keeper::start()?;
     if matches!(plan.unit, Unit::Scope { .. }) {
         keeper.ease_moves();
@@ -97,8 +106,6 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
     undo.replace_keeper(keeper)?;
     // What is made for the container has the modes that are meant, whatever the caller's mask.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let signals = Signals::block()?;
-    let stdio = plan_stdio(plan.console, &StdioFacts::of_this_process()).map_err(|mut d| d.remove(0))?;
     let (runtime, stale) = RuntimeDir::claim(Path::new(BASE), plan.machine.as_str(), undo)?;
     for failure in stale.iter().flat_map(|s| &s.failures) {
         log.failure(failure);
@@ -111,32 +118,61 @@ fn run_in(plan: &Plan, log: &Logger, undo: &mut Undo) -> Result<u8> {
     let session = Session {
         plan,
         log,
-        range: HeldRange::take(plan, &tree)?,
+        range: HeldRange::take(plan, asked)?,
         credentials: credentials::read(&plan.credentials)?,
         tree,
         uuid,
-        stdio,
         signals,
         runtime,
         bus: SharedBus::default(),
     };
+    for lock in session.tree.locks() {
+        hold(lock, "the lock of the tree", undo)?;
+    }
+    if let Some(lock) = session.range.as_ref().and_then(HeldRange::lock) {
+        hold(lock, "the lock of the range of user ids", undo)?;
+    }
     if let Some(scope) = stale.and_then(|s| s.scope) {
-        place::forget_scope(&session, &scope);
+        place::forget_scope(&session.bus, &scope).unwrap_or_else(|d| log.failure(&d));
     }
     record::plan(&session)?;
     let mut shared = exports::make(plan, session.range.as_ref().map(|r| r.range), log, undo);
-    let (journal, mut journal_link) = journal::link(&session, undo)?;
+    let (journal, journal_link) = journal::link(&session, undo)?;
     shared.extend(journal);
-    let unit = if plan.unit == Unit::Keep { UnitMode::Keep } else { UnitMode::Own };
-    say_starting(&session);
     let mut held = Held { console: HeldConsole::default(), control: Control::listen(&session.runtime)? };
+    say_starting(&session);
+    let mut result = boots(&session, &mut held, &shared, journal_link, undo);
+    if undo.keeper().is_some_and(Keeper::has_ended) {
+        let end = "the keeper, the process that cleans up after a killed spawn, had ended by then";
+        result = result.map_err(|d| d.note(end));
+    }
+    // The tree and the range stay locked until the last process is gone.
+    release_all(undo, log);
+    result
+}
+
+/// A copy for the keeper, so that a lock outlives a killed supervisor as long as the container does.
+fn hold(lock: BorrowedFd<'_>, words: &'static str, undo: &mut Undo) -> Result<()> {
+    let copy = lock.try_clone_to_owned();
+    let copy = copy.map_err(|e| Diagnostic::new(Code::Prepare, format!("cannot hold on to {words}")).io(&e))?;
+    undo.push(Release::Hold(copy), words).map(drop)
+}
+
+fn boots(
+    session: &Session<'_>,
+    held: &mut Held,
+    shared: &[SharedDirectory],
+    mut journal_link: Option<Ticket>,
+    undo: &mut Undo,
+) -> Result<u8> {
+    let unit = if session.plan.unit == Unit::Keep { UnitMode::Keep } else { UnitMode::Own };
     loop {
-        let boot = Boot::start(&session, &shared, undo)?;
+        let boot = Boot::start(session, shared, undo)?;
         if let Some(ticket) = journal_link.take() {
             undo.forget(ticket);
         }
-        let outcome = boot.serve(&session, &mut held, undo)?;
-        match verdict(outcome, plan.invocation, unit) {
+        let outcome = boot.serve(session, held, undo)?;
+        match verdict(outcome, session.plan.invocation, unit) {
             Verdict::Exit(status) => {
                 held.console.close(undo);
                 return Ok(status);

@@ -63,7 +63,7 @@ pub fn make_now(session: &Session<'_>, undo: &mut Undo, releases: &mut Vec<Ticke
 
 /// The scope, made around the process that was cloned.
 pub fn scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, releases: &mut Vec<Ticket>) -> Result<Place> {
-    match connect(session) {
+    match connect(&session.bus) {
         Ok(()) => in_scope(session, cloned, undo, releases),
         Err(ConnectError::NoBus(d)) if matches!(session.plan.unit, Unit::Scope { fallback: true, .. }) => {
             let why = d.headline();
@@ -80,8 +80,8 @@ pub fn scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, releas
 }
 
 /// Connects to the system bus once.
-pub fn connect(session: &Session<'_>) -> std::result::Result<(), ConnectError> {
-    let mut bus = session.bus.borrow_mut();
+pub fn connect(bus: &SharedBus) -> std::result::Result<(), ConnectError> {
+    let mut bus = bus.borrow_mut();
     if bus.is_none() {
         *bus = Some(Bus::connect(CONNECT)?);
     }
@@ -89,13 +89,11 @@ pub fn connect(session: &Session<'_>) -> std::result::Result<(), ConnectError> {
 }
 
 /// Gets rid of a scope that a killed supervisor has left.
-pub fn forget_scope(session: &Session<'_>, unit: &str) {
-    let forgotten = connect(session).map_err(Diagnostic::from).and_then(|()| match session.bus.borrow_mut().as_mut() {
+pub fn forget_scope(bus: &SharedBus, unit: &str) -> Result<()> {
+    connect(bus)?;
+    match bus.borrow_mut().as_mut() {
         Some(bus) => bus.forget_scope(unit),
         None => Ok(()),
-    });
-    if let Err(d) = forgotten {
-        session.log.failure(&d);
     }
 }
 

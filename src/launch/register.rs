@@ -27,7 +27,7 @@ pub fn register(
     if plan.register == Register::No || !(insists || reachable) {
         return Ok(None);
     }
-    let registered = place::connect(session).map_err(Diagnostic::from).and_then(|()| {
+    let registered = place::connect(&session.bus).map_err(Diagnostic::from).and_then(|()| {
         let machine = registration(session, pid, pidfd, ifindices)?;
         bus::register(session.bus.borrow_mut().as_mut(), &machine)
     });

@@ -29,6 +29,7 @@ impl Boot {
     /// Serves the container until its first process is gone, then releases what belongs to this boot, the youngest
     /// first: the registration, the links, the processes, the scope or group.
     pub fn serve(mut self, session: &Session<'_>, held: &mut Held, undo: &mut Undo) -> Result<Outcome> {
+        let was_registered = self.registered.is_some();
         let mut consumed = Consumed::default();
         let served = self.supervise(session, held, &mut consumed, undo);
         held.console.flush(session);
@@ -43,6 +44,11 @@ impl Boot {
             if let Err(d) = undo.release(ticket) {
                 log::warning!(session.log, MessageId::ReleaseFailed, "{d}");
             }
+        }
+        if was_registered && matches!(served, Ok(Outcome::Reboot)) {
+            // machined of systemd 258 and later asks whoever has registered a machine that has ended to stop (machine_stop
+            // of its machine.c). The registration is gone by now, so no further request of it can come.
+            session.signals.drop_stop_from(is_machined);
         }
         if let (Some(scope), Ok(Outcome::Reboot)) = (&self.place.scope, &served) {
             // The name must be free before it is taken again.
@@ -78,7 +84,7 @@ impl Boot {
         let outcome = supervise::run(Running {
             leader: Leader { pid: self.released.pid, pidfd },
             console,
-            signals: &session.signals,
+            signals: session.signals,
             stop: StopPolicy::new(plan.process.kill_signal.map(SignalNumber::from), plan.invocation),
             sources,
             observer: &mut |event| {
@@ -95,6 +101,11 @@ impl Boot {
         }
         outcome
     }
+}
+
+fn is_machined(pid: u32) -> bool {
+    // The kernel keeps 15 characters.
+    std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_ascii_end() == b"systemd-machine")
 }
 
 fn observe(session: &Session<'_>, manager: &RefCell<ManagerNotify>, event: Event) {

@@ -4,24 +4,32 @@
 use super::*;
 use crate::bus::properties::TypedProperty;
 use crate::error::{Code, Sourced};
+use crate::seccomp;
+use crate::supervise::{plan_stdio, resolve_mode};
 
 /// Builds the plan. Pure: the same settings and facts always give the same plan.
 pub fn build(s: &Settings, f: &Facts) -> Built {
     let mut wrong = conflicts::check(s);
     wrong.extend(refusals(s, f));
     let machine = machine_name(s, f).map_err(|d| wrong.push(d)).ok();
-    let mut notices = Vec::new();
-    let user = user_namespace(s, f, &mut notices).map_err(|d| wrong.push(d)).ok();
+    let mut told = Told::default();
+    let user = users::user_namespace(s, f, &mut told).map_err(|d| wrong.push(d)).ok();
     let network = network(s);
     if f.root {
         wrong.extend(powers::missing(f.powers, user.as_ref().unwrap_or(&UserNamespace::None), &network));
     }
-    let caps = caps(s, f, &network, user.as_ref()).map_err(|d| wrong.extend(d)).ok();
-    let (Some(machine), Some(user), Some(caps), true) = (machine, user, caps, wrong.is_empty()) else {
+    let caps = caps(s, f, &network, user.as_ref(), &mut told).map_err(|d| wrong.extend(d)).ok();
+    let filter = caps.as_ref().and_then(|c| filter(s, c, user.as_ref(), &mut told).map_err(|d| wrong.extend(d)).ok());
+    let console = resolve_mode(s.console.as_ref().map(|c| c.value), s.invocation, &f.stdio);
+    let stdio = plan_stdio(console, &f.stdio).map_err(|d| wrong.extend(d)).ok();
+    wrong.extend(s.properties.iter().filter_map(|p| TypedProperty::parse(p).err()));
+    let (Some(machine), Some(user), Some(caps), Some(filter), Some(stdio), true) =
+        (machine, user, caps, filter, stdio, wrong.is_empty())
+    else {
         return Err(wrong);
     };
-    let console = console_mode(s, f);
     let ephemeral = yes(&s.ephemeral);
+    told.warnings.extend(users::reachable(s, f, &user, ephemeral || yes(&s.read_only)));
     let tree = Tree {
         path: f.tree.path.clone(),
         read_only: yes(&s.read_only) || ephemeral,
@@ -33,20 +41,17 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
     let hostname = s.hostname.as_ref().map(|h| h.value.clone()).unwrap_or_else(|| Hostname::of_machine(&machine));
     Ok(Plan {
         invocation: s.invocation,
-        steps: mounts::steps(s, f, &user, network.private, !s.credentials.is_empty()),
+        steps: mounts::steps(s, f, &user, network.private),
         process: process::process(s, f, console),
-        unit: unit(s, f, &machine, &mut notices),
-        limits: limits(s, f),
-        filter: s
-            .seccomp
-            .as_ref()
-            .is_none_or(|x| x.value)
-            .then(|| FilterPlan { edits: s.system_call_filter.clone(), address_families: s.address_families.clone() }),
+        unit: unit(s, f, &machine, &mut told),
+        limits: limits::limits(s, f, &mut told),
+        filter,
         register: s.register.as_ref().map_or(Register::Auto, |r| r.value),
         link_journal: s.link_journal.as_ref().map_or(LinkJournal::Auto, |l| l.value),
         notify_ready: yes(&s.notify_ready),
         credentials: s.credentials.clone(),
-        quiet: yes(&s.quiet) || console == ConsoleMode::Pipe,
+        // systemd-nspawn says nothing of its own beside piped output (systemd-nspawn(1), `--console=`).
+        quiet: yes(&s.quiet) || (s.invocation == Invocation::SystemdNspawn && console == ConsoleMode::Pipe),
         extra_devices: f.host.extra_devices.clone(),
         no_new_privileges: yes(&s.no_new_privileges),
         container_manager: process::container_manager(s),
@@ -58,7 +63,9 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
         uuid,
         network,
         console,
-        notices,
+        stdio,
+        notices: told.notices,
+        warnings: told.warnings,
     })
 }
 
@@ -143,78 +150,18 @@ fn machine_name(s: &Settings, f: &Facts) -> Result<MachineName, Diagnostic> {
     Ok(format!("{head}{suffix}").parse().unwrap_or(name))
 }
 
-fn user_namespace(s: &Settings, f: &Facts, notices: &mut Vec<String>) -> Result<UserNamespace, Diagnostic> {
-    let ownership = s.ownership.as_ref().map(|o| o.value);
-    let wanted = s.private_users.as_ref();
-    let shifted = f.tree.owner.0 & 0xFFFF_0000;
-    // A tree that already belongs to a range is used with that range as it is.
-    let idmap_for = |base: u32| match ownership {
-        Some(Ownership::Off) => false,
-        Some(Ownership::Map) => true,
-        _ => base != 0 && shifted == 0,
-    };
-    let mode = match (wanted, s.invocation) {
-        (Some(w), _) => w.value,
-        (None, Invocation::SystemdNspawn) => PrivateUsers::No,
-        (None, Invocation::Spawn) => PrivateUsers::Pick,
-    };
-    let by_default = wanted.is_none();
-    if mode == PrivateUsers::No {
-        return Ok(UserNamespace::None);
-    }
-    let origin = wanted.map_or(Origin::Default, |w| w.origin.clone());
-    if !f.user_namespaces {
-        return match by_default {
-            true => {
-                notices.push("this kernel has no user namespaces: the container's root is the host's root".into());
-                Ok(UserNamespace::None)
-            }
-            false => Err(Diagnostic::new(Code::KernelTooOld, "this kernel has no user namespaces")
-                .origin(&origin)
-                .help("say --private-users=no, or use a kernel built with CONFIG_USER_NS")),
-        };
-    }
-    Ok(match mode {
-        PrivateUsers::No | PrivateUsers::Managed => UserNamespace::None,
-        PrivateUsers::Identity => {
-            UserNamespace::Fixed { range: UidRange { base: 0, size: UidRange::USUAL_SIZE }, idmap: false }
-        }
-        PrivateUsers::Fixed(range) => {
-            let idmap = ownership.is_some() && idmap_for(range.base);
-            UserNamespace::Fixed { range, idmap }
-        }
-        PrivateUsers::FromTree => {
-            let (uid, gid) = f.tree.owner;
-            if uid & 0xFFFF_0000 != gid & 0xFFFF_0000 {
-                return Err(Diagnostic::new(
-                    Code::IdRange,
-                    format!(
-                        "the tree {} belongs to user {uid} and group {gid}, which are of different ranges",
-                        f.tree.path.display()
-                    ),
-                )
-                .origin(&origin)
-                .help("give the range with --private-users=UID, or let one be picked with --private-users=pick"));
-            }
-            UserNamespace::Fixed { range: UidRange { base: shifted, size: UidRange::USUAL_SIZE }, idmap: false }
-        }
-        PrivateUsers::Pick => {
-            UserNamespace::Pick { owner: f.tree.owner, idmap: ownership != Some(Ownership::Off), fallback: by_default }
-        }
-    })
-}
-
 fn caps(
     s: &Settings,
     f: &Facts,
     network: &Network,
     user: Option<&UserNamespace>,
+    told: &mut Told,
 ) -> Result<CapabilityPlan, Vec<Diagnostic>> {
     use capabilities::{Asked, FirstProcess, NetworkView, PayloadUser, UserView};
     let namespaced = user.is_some_and(UserNamespace::is_some);
     let root = s.user.as_ref().is_none_or(|u| u.value == "root" || u.value == "0");
     let boot = s.start_mode.as_ref().is_some_and(|m| m.value == StartMode::Boot);
-    capabilities::capabilities(&Asked {
+    let plan = capabilities::capabilities(&Asked {
         invocation: s.invocation,
         add: &s.capability,
         drop: &s.drop_capability,
@@ -225,7 +172,49 @@ fn caps(
         first: if boot { FirstProcess::Init } else { FirstProcess::Program },
         // A new user namespace has them all, whatever we hold.
         available: if namespaced { CapabilitySet::ALL } else { f.powers },
-    })
+    })?;
+    if !plan.unavailable.is_empty() {
+        let names: Vec<String> = plan.unavailable.iter().map(|c| c.to_string()).collect();
+        told.warnings.push(format!("the container runs without {}, which we do not have ourselves", names.join(", ")));
+    }
+    Ok(plan)
+}
+
+fn filter(
+    s: &Settings,
+    caps: &CapabilityPlan,
+    user: Option<&UserNamespace>,
+    told: &mut Told,
+) -> Result<Option<FilterPlan>, Vec<Diagnostic>> {
+    if s.seccomp.as_ref().is_some_and(|on| !on.value) {
+        return Ok(None);
+    }
+    let machine = seccomp::Machine::NATIVE.ok_or_else(|| {
+        vec![
+            Diagnostic::new(Code::SeccompFailed, "there is no system call table for this architecture")
+                .help("set SYSTEMD_SECCOMP=0 to start without a filter"),
+        ]
+    })?;
+    let filter = seccomp::compile(&seccomp::FilterRequest {
+        machine,
+        capabilities: caps.bounding,
+        edits: &s.system_call_filter,
+        address_families: &s.address_families,
+        posture: s.invocation.into(),
+        socketcall: match s.personality {
+            // glibc on i386 knows no other way to make a socket.
+            Some(_) => seccomp::SocketCall::Open,
+            None => seccomp::SocketCall::Guarded,
+        },
+        sync: seccomp::Sync::Honoured,
+        log: if yes(&s.log_seccomp) { seccomp::Log::Refusals } else { seccomp::Log::Nothing },
+        keyrings: match user.is_some_and(UserNamespace::is_some) {
+            true => seccomp::Keyrings::Own,
+            false => seccomp::Keyrings::Host,
+        },
+    })?;
+    told.warnings.extend(filter.explain.warnings.iter().cloned());
+    Ok(Some(FilterPlan(filter)))
 }
 
 fn network(s: &Settings) -> Network {
@@ -235,34 +224,12 @@ fn network(s: &Settings) -> Network {
     Network { private, veth, mac: s.network_mac.as_ref().map(|m| m.value), origin }
 }
 
-fn console_mode(s: &Settings, f: &Facts) -> ConsoleMode {
-    let terminals = f.stdio[0] == StdioKind::Terminal && f.stdio[1] == StdioKind::Terminal;
-    let said = s.console.as_ref().map(|c| c.value);
-    match (said, s.invocation) {
-        (Some(ConsoleMode::Autopipe), _) | (None, Invocation::Spawn) => {
-            if terminals {
-                ConsoleMode::Interactive
-            } else {
-                ConsoleMode::Pipe
-            }
-        }
-        (Some(mode), _) => mode,
-        (None, Invocation::SystemdNspawn) => {
-            if terminals {
-                ConsoleMode::Interactive
-            } else {
-                ConsoleMode::ReadOnly
-            }
-        }
-    }
-}
-
-fn unit(s: &Settings, f: &Facts, machine: &MachineName, notices: &mut Vec<String>) -> Unit {
-    let no_properties = |notices: &mut Vec<String>| {
-        notices.extend(s.properties.first().map(|p| format!("{} has no effect: there is no scope", p.origin)));
+fn unit(s: &Settings, f: &Facts, machine: &MachineName, told: &mut Told) -> Unit {
+    let no_properties = |told: &mut Told| {
+        told.notices.extend(s.properties.first().map(|p| format!("{} has no effect: there is no scope", p.origin)));
     };
     if yes(&s.keep_unit) {
-        no_properties(notices);
+        no_properties(told);
         return Unit::Keep;
     }
     let devices: Vec<_> = s.mounts.iter().filter_map(|m| device_of(&m.value)).collect();
@@ -270,8 +237,9 @@ fn unit(s: &Settings, f: &Facts, machine: &MachineName, notices: &mut Vec<String
     match mode {
         ScopeMode::No => Unit::Own { devices },
         ScopeMode::Auto if !f.systemd || !f.bus => {
-            notices.push("there is no systemd to ask: the container runs without a scope and is not registered".into());
-            no_properties(notices);
+            told.notices
+                .push("there is no systemd to ask: the container runs without a scope and is not registered".into());
+            no_properties(told);
             Unit::Own { devices }
         }
         _ => Unit::Scope {
@@ -291,50 +259,5 @@ fn device_of(mount: &CustomMount) -> Option<(PathBuf, &'static str)> {
             Some((path.clone(), if *read_only { "r" } else { "rw" }))
         }
         _ => None,
-    }
-}
-
-/// systemd-nspawn's defaults for resources that nobody sets, clamped to our own hard limits.
-fn limits(s: &Settings, f: &Facts) -> Limits {
-    const INFINITY: u64 = u64::MAX;
-    let [nproc, sigpending] = f.host.pid1_limits;
-    let defaults: [(u64, u64); 16] = [
-        (INFINITY, INFINITY),                   // CPU
-        (INFINITY, INFINITY),                   // FSIZE
-        (INFINITY, INFINITY),                   // DATA
-        (8 << 20, INFINITY),                    // STACK
-        (0, INFINITY),                          // CORE
-        (INFINITY, INFINITY),                   // RSS
-        nproc,                                  // NPROC
-        (1024, f.host.nr_open.min(512 * 1024)), // NOFILE
-        (8 << 20, 8 << 20),                     // MEMLOCK
-        (INFINITY, INFINITY),                   // AS
-        (INFINITY, INFINITY),                   // LOCKS
-        sigpending,                             // SIGPENDING
-        (819_200, 819_200),                     // MSGQUEUE
-        (0, 0),                                 // NICE
-        (0, 0),                                 // RTPRIO
-        (INFINITY, INFINITY),                   // RTTIME
-    ];
-    let may_raise = f.powers.0 & (1 << 24) != 0; // CAP_SYS_RESOURCE
-    // systemd-nspawn --settings=no leaves out its own defaults as well (src/nspawn/nspawn.c, `initialize_rlimits()`).
-    let inherited = s.invocation == Invocation::SystemdNspawn
-        && s.settings_mode.as_ref().is_some_and(|m| m.value == SettingsMode::No);
-    let rlimits = defaults.into_iter().zip(RlimitResource::all()).filter_map(|((soft, hard), resource)| {
-        let n = usize::from(resource.number());
-        let asked = s.rlimits.iter().rev().find(|r| usize::from(r.value.resource.number()) == n);
-        if inherited && asked.is_none() {
-            return None;
-        }
-        let (soft, hard) = asked.map_or((soft, hard), |r| (r.value.soft, r.value.hard));
-        let cap = if may_raise { INFINITY } else { f.hard_limits[n] };
-        let value = Rlimit { resource, soft: soft.min(cap), hard: hard.min(cap) };
-        Some(Sourced::new(value, asked.map_or(Origin::Default, |r| r.origin.clone())))
-    });
-    Limits {
-        rlimits: rlimits.collect(),
-        oom_score_adjust: s.oom_score_adjust.clone(),
-        cpu_affinity: s.cpu_affinity.clone(),
-        personality: s.personality.clone(),
     }
 }

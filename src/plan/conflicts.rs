@@ -238,27 +238,8 @@ fn missing(s: &Settings) -> Vec<Diagnostic> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::settings;
     use super::*;
-    use crate::config::{Does, Said, keys};
-
-    /// Settings of options as they are written, built or not.
-    fn settings(line: &str) -> Settings {
-        let mut settings = Settings::default();
-        for word in line.split(' ') {
-            let (name, value) = match word.split_once('=') {
-                Some((name, value)) => (name, Some(value.as_ref())),
-                None => (word, None),
-            };
-            let key = keys::all().find(|key| {
-                key.long.is_some_and(|long| name == format!("--{long}"))
-                    || key.short.is_some_and(|c| name == format!("-{c}"))
-            });
-            let Does::Set(apply) = key.unwrap_or_else(|| panic!("{name} is not in the table")).does else { panic!() };
-            let said = Said { value, origin: Origin::Option(word.into()), base: None };
-            apply(&mut settings, &said).unwrap_or_else(|why| panic!("{word}: {why}"));
-        }
-        settings
-    }
 
     /// Each line with the words that its conflicts must begin with.
     #[test]

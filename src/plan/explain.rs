@@ -30,9 +30,16 @@ pub fn explain(plan: &Plan) -> String {
     line("machined", plan.register.to_string());
     line("console", plan.console.to_string());
     line("caps", plan.capabilities.bounding.to_string());
-    if plan.filter.is_none() {
-        line("filter", "none: every system call is allowed".into());
-    }
+    line(
+        "filter",
+        match &plan.filter {
+            None => "none: every system call is allowed".into(),
+            Some(f) => {
+                let abis = f.0.explain.abis.iter().map(|a| format!("{} of {} calls of {}", a.allowed, a.known, a.abi));
+                format!("allows {}", abis.collect::<Vec<_>>().join(", "))
+            }
+        },
+    );
     for step in &plan.steps {
         let optional = step.optional.map_or_else(String::new, |why| format!(" (optional: {why})"));
         line("step", format!("{}{}{optional}", action(&step.action), asked(&step.origin)));
@@ -41,6 +48,21 @@ pub fn explain(plan: &Plan) -> String {
         "program",
         format!("{} {}", plan.process.mode, plan.process.argv.iter().map(|w| escape(w)).collect::<Vec<_>>().join(" ")),
     );
+    if let Some((user, origin)) = &plan.process.user {
+        line("user", format!("{user}{}", asked(origin)));
+    }
+    for (name, _) in &plan.process.extra_environment.0 {
+        line("variable", name.clone());
+    }
+    for credential in &plan.credentials {
+        line("credential", format!("{}{}", credential.value.id, asked(&credential.origin)));
+    }
+    for limit in plan.limits.rlimits.iter().filter(|l| l.origin != Origin::Default) {
+        line("limit", format!("{}{}", limit.value, asked(&limit.origin)));
+    }
+    for warning in &plan.warnings {
+        line("warning", warning.clone());
+    }
     for notice in &plan.notices {
         line("notice", notice.clone());
     }

@@ -2,6 +2,7 @@
 //! What this machine is and has, as far as a plan depends on it.
 
 use crate::model::{CapabilitySet, Id128};
+use crate::supervise::StdioFacts;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -12,19 +13,6 @@ pub struct KernelVersion {
     pub major: u32,
     /// 18 of 6.18
     pub minor: u32,
-}
-
-/// What stands behind one of the descriptors 0 to 2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StdioKind {
-    /// A terminal.
-    Terminal,
-    /// A directory or a block device, which must not reach a container.
-    Forbidden,
-    /// Closed.
-    Closed,
-    /// Anything else.
-    Other,
 }
 
 /// The caller's terminal variables.
@@ -55,6 +43,10 @@ pub struct TreeFacts {
     pub read_only: bool,
     /// It is the host's own root.
     pub is_host_root: bool,
+    /// Its mounts whose owners cannot be mapped, in words; empty where they can be, or where nothing depends on it.
+    pub unmappable: Vec<String>,
+    /// Users of the host other than its root can reach it and run set-uid programs there.
+    pub open_to_others: bool,
 }
 
 /// The host, as far as containers are told of it.
@@ -96,7 +88,7 @@ pub struct Facts {
     /// The kernel has user namespaces.
     pub user_namespaces: bool,
     /// Descriptors 0 to 2.
-    pub stdio: [StdioKind; 3],
+    pub stdio: StdioFacts,
     /// The caller's terminal.
     pub terminal: Terminal,
     /// The number of descriptors that were passed by socket activation.

@@ -8,22 +8,27 @@ pub mod capabilities;
 pub mod conflicts;
 mod explain;
 mod facts;
+mod limits;
 mod mounts;
 mod powers;
 mod probe;
 mod process;
 mod step;
+#[cfg(test)]
+mod testing;
+mod users;
 
 pub use build::build;
 pub use capabilities::CapabilityPlan;
 pub use explain::explain;
-pub use facts::{Facts, HostFacts, KernelVersion, StdioKind, Terminal, TreeFacts};
+pub use facts::{Facts, HostFacts, KernelVersion, Terminal, TreeFacts};
 pub use probe::probe;
 pub use step::{Action, Content, Missing, MountStep, Shared, Source, Step, WriteHow, describe_attributes};
 
 use crate::config::{Invocation, Settings};
 use crate::error::{Diagnostic, Origin};
 use crate::model::*;
+use crate::supervise::StdioPlan;
 use serde::Serialize;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -76,8 +81,21 @@ pub struct Plan {
     pub credentials: Vec<Sourced<Credential>>,
     /// Own notices are left out.
     pub quiet: bool,
+    /// Descriptors 0 to 2.
+    pub stdio: StdioPlan,
     /// What a person should know before the start.
     pub notices: Vec<String>,
+    /// What is worse than was asked for.
+    pub warnings: Vec<String>,
+}
+
+/// What a person should hear of a plan.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// Left out with `-q`.
+    pub notices: Vec<String>,
+    /// Said in any case.
+    pub warnings: Vec<String>,
 }
 
 /// The tree of the container.
@@ -112,10 +130,8 @@ pub enum UserNamespace {
     Pick {
         /// Owner and group of the tree's root: their range is the first candidate.
         owner: (u32, u32),
-        /// The tree is seen through an idmapped mount.
+        /// The tree is seen through an idmapped mount, unless the range is the one that it belongs to.
         idmap: bool,
-        /// Without a user namespace when the tree's file system cannot be idmapped (only where nobody asked).
-        fallback: bool,
     },
 }
 
@@ -193,13 +209,14 @@ pub struct Limits {
 
 pub use crate::error::Sourced;
 
-/// The system call filter as it was asked for; prepare compiles it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct FilterPlan {
-    /// `--system-call-filter=`, in order.
-    pub edits: Vec<Sourced<FilterWords>>,
-    /// `--restrict-address-families=`, in order.
-    pub address_families: Vec<Sourced<FilterWords>>,
+/// The system call filter, compiled; it is shown by what it does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FilterPlan(pub crate::seccomp::Filter);
+
+impl Serialize for FilterPlan {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        self.0.explain.serialize(s)
+    }
 }
 
 /// The control group of the container.
@@ -262,6 +279,23 @@ impl Plan {
             UserNamespace::Fixed { idmap: true, .. } | UserNamespace::Pick { idmap: true, .. }
         )
     }
+}
+
+/// The machine that `--cleanup` is about: named, or as its directory, which may be gone.
+pub fn machine_to_clean(s: &Settings) -> Result<MachineName, Vec<Diagnostic>> {
+    let wrong = conflicts::check(s);
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    if let Some(machine) = &s.machine {
+        return Ok(machine.value.clone());
+    }
+    let path = s.directory.as_ref().map_or_else(|| PathBuf::from("."), |d| d.value.clone());
+    let path = std::fs::canonicalize(&path).unwrap_or(path);
+    MachineName::from_directory(&path).ok_or_else(|| {
+        let what = format!("no machine name can be made of {}", path.display());
+        vec![Diagnostic::new(crate::error::Code::NameUnusable, what).help("give one with --machine=")]
+    })
 }
 
 /// Convenience for callers that only have settings: probes and builds.

@@ -45,9 +45,9 @@ fn inside(path: &str, recursive: bool) -> Source {
 }
 
 /// All steps of the stager.
-pub fn steps(s: &Settings, f: &Facts, user: &UserNamespace, private_network: bool, credentials: bool) -> Vec<Step> {
+pub fn steps(s: &Settings, f: &Facts, user: &UserNamespace, private_network: bool) -> Vec<Step> {
     let mut steps = root(s, f, user);
-    steps.extend(api(s, private_network, credentials));
+    steps.extend(api(s, private_network));
     steps.extend(shared(s, f, user));
     let (below_proc, elsewhere): (Vec<_>, Vec<_>) = custom(s).into_iter().partition(|s| below(s, "/proc"));
     steps.extend(elsewhere);
@@ -86,7 +86,7 @@ fn said(flag: &Option<Sourced<bool>>) -> bool {
     flag.as_ref().is_some_and(|f| f.value)
 }
 
-fn api(s: &Settings, private_network: bool, credentials: bool) -> Vec<Step> {
+fn api(s: &Settings, private_network: bool) -> Vec<Step> {
     let shared = "mode=01777,size=10%,nr_inodes=400k";
     let mut steps = Vec::new();
     if s.tmpfs_tmp.as_ref().is_none_or(|t| t.value) {
@@ -101,8 +101,9 @@ fn api(s: &Settings, private_network: bool, credentials: bool) -> Vec<Step> {
     steps.push(tmpfs("/dev/shm", SND, shared, Content::Empty));
     steps.push(tmpfs("/run", SND, "mode=0755,size=20%,nr_inodes=800k", Content::Run));
     steps.push(tmpfs("/run/host", RO_RSD, "mode=0755,size=4m,nr_inodes=1k", Content::RunHost));
-    if credentials {
-        steps.push(tmpfs("/run/host/credentials", RO_RSD, "mode=0500", Content::Credentials));
+    if !s.credentials.is_empty() {
+        let mode = if credentials_for_all(s) { "mode=0555" } else { "mode=0500" };
+        steps.push(tmpfs("/run/host/credentials", RO_RSD, mode, Content::Credentials));
     }
     steps
 }
@@ -126,6 +127,14 @@ fn shared(s: &Settings, f: &Facts, user: &UserNamespace) -> Vec<Step> {
         steps.push(make("/var/log/journal", Shared::Journal, RSD));
     }
     steps
+}
+
+/// A single program of another user than root reads its credentials, where nothing in the container can gain powers by
+/// which others of its users would be kept from them (systemd-nspawn(1), `--set-credential=`).
+fn credentials_for_all(s: &Settings) -> bool {
+    let single = s.start_mode.as_ref().is_none_or(|m| m.value == StartMode::Pid1);
+    let other = s.user.as_ref().is_some_and(|u| !matches!(u.value.as_str(), "root" | "0"));
+    single && other && said(&s.no_new_privileges)
 }
 
 /// Mounts of the container's own namespaces, and what covers parts of them.

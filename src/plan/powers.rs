@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_at_once() {
         let all = CapabilitySet::ALL;
-        let pick = UserNamespace::Pick { owner: (0, 0), idmap: true, fallback: false };
+        let pick = UserNamespace::Pick { owner: (0, 0), idmap: true };
         assert_eq!(told(all, pick.clone(), true), None);
         let mut few = all;
         [C::MKNOD, C::SETUID, C::NET_ADMIN].into_iter().for_each(|c| few.remove(c));

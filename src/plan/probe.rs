@@ -6,9 +6,14 @@ use super::facts::*;
 use crate::config::Settings;
 use crate::error::Origin;
 use crate::error::{Code, Diagnostic, Result};
-use crate::image::{Crossing, ImageRoot, OsRelease, check_is_os, default_tree, find_machine};
+use crate::image::{
+    Crossing, ImageRoot, MountsBelow, OsRelease, check_is_os, default_tree, find_machine, unmappable_mounts,
+};
 use crate::model::{CapabilitySet, SettingsMode, StartMode};
-use rustix::fs::{FileType, Mode, OFlags};
+use crate::supervise::StdioFacts;
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Gathers the facts. Fails only when there is no tree to look at.
@@ -22,7 +27,7 @@ pub fn probe(s: &Settings) -> Result<Facts> {
         systemd: Path::new("/run/systemd/system").is_dir(),
         bus: Path::new("/run/dbus/system_bus_socket").exists(),
         user_namespaces: Path::new("/proc/self/ns/user").exists(),
-        stdio: [stdio(0), stdio(1), stdio(2)],
+        stdio: StdioFacts::of_this_process(),
         terminal: Terminal {
             term: std::env::var_os("TERM").filter(|t| !t.is_empty()),
             colorterm: std::env::var_os("COLORTERM").filter(|t| !t.is_empty()),
@@ -47,20 +52,6 @@ fn kernel() -> KernelVersion {
 
 fn powers() -> CapabilitySet {
     CapabilitySet(rustix::thread::capabilities(None).map(|c| c.effective.bits()).unwrap_or(0))
-}
-
-fn stdio(fd: i32) -> StdioKind {
-    let fd = match fd {
-        0 => rustix::stdio::stdin(),
-        1 => rustix::stdio::stdout(),
-        _ => rustix::stdio::stderr(),
-    };
-    let Ok(stat) = rustix::fs::fstat(fd) else { return StdioKind::Closed };
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory | FileType::BlockDevice => StdioKind::Forbidden,
-        FileType::CharacterDevice if rustix::termios::isatty(fd) => StdioKind::Terminal,
-        _ => StdioKind::Other,
-    }
 }
 
 fn listen_fds() -> u32 {
@@ -123,16 +114,24 @@ fn tree(s: &Settings) -> Result<TreeFacts> {
         rustix::fs::open(&real, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
     let stat = rustix::fs::fstat(&fd).map_err(failed)?;
     let host = rustix::fs::stat("/").map_err(failed)?;
-    let read_only = rustix::fs::fstatvfs(&fd).is_ok_and(|v| v.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
+    let mount = rustix::fs::fstatvfs(&fd).map(|v| v.f_flag).unwrap_or(StatVfsMountFlags::empty());
+    let owner = (stat.st_uid, stat.st_gid);
+    let mut unmappable = Vec::new();
+    if super::users::asks_for_map(s, owner) && rustix::process::geteuid().is_root() {
+        let below = if ephemeral(s) { MountsBelow::LeftOut } else { MountsBelow::Mapped };
+        unmappable = unmappable_mounts(fd.as_fd(), below);
+    }
     let root = ImageRoot::from_fd(fd, &real, Crossing::Allowed);
     let boot = s.start_mode.as_ref().is_some_and(|m| m.value == StartMode::Boot);
     Ok(TreeFacts {
         os_release: is_os(&root, StartMode::Boot, boot)?,
         usr: is_os(&root, StartMode::Pid1, !boot)?,
         machine_id: crate::image::machine_id(&root)?,
+        open_to_others: !mount.contains(StatVfsMountFlags::NOSUID) && open_to_others(&real),
         path: real,
-        owner: (stat.st_uid, stat.st_gid),
-        read_only,
+        owner,
+        unmappable,
+        read_only: mount.contains(StatVfsMountFlags::RDONLY),
         is_host_root: (stat.st_dev, stat.st_ino) == (host.st_dev, host.st_ino),
     })
 }
@@ -143,6 +142,15 @@ fn is_os(root: &ImageRoot, mode: StartMode, needed: bool) -> Result<bool> {
         Err(d) if needed && d.code() != Code::TreeNotAnOs => Err(d),
         looked => Ok(looked.is_ok()),
     }
+}
+
+fn ephemeral(s: &Settings) -> bool {
+    s.ephemeral.as_ref().is_some_and(|e| e.value)
+}
+
+/// Whether everybody may search the directory and those above it.
+fn open_to_others(path: &Path) -> bool {
+    path.ancestors().all(|dir| dir.metadata().is_ok_and(|m| m.permissions().mode() & 0o001 != 0))
 }
 
 /// The `.nspawn` file that systemd-nspawn would read: the first of the two configuration directories and the tree's own.

@@ -5,7 +5,7 @@ use super::Inputs;
 use super::filesystems::{self as fs, Owner};
 use crate::error::{Code, Diagnostic, Result};
 use crate::exec::{Create, Op, OpKind, OwnFs};
-use crate::model::{BindIdmap, StartMode};
+use crate::model::BindIdmap;
 use crate::plan::{Action, Content, Missing, MountStep, Plan, Source, Step, WriteHow};
 use crate::sys::mount_attr::{self, Reach};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -201,6 +201,9 @@ fn tmpfs(
     name: &str,
 ) -> Result<OwnedFd> {
     let what = format!("the tmpfs of {name}");
+    if content == Content::Credentials {
+        return fs::credentials(options, m.attributes, inputs.credentials, owner);
+    }
     // Names of sockets are made after the content, through a descriptor of the directory.
     if content == Content::RunHost {
         let read_only = m.attributes;
@@ -211,14 +214,6 @@ fn tmpfs(
         mount_attr::attributes(made.as_fd(), Reach::Mount, read_only, MountAttrFlags::empty())
             .map_err(|e| Diagnostic::new(Code::Prepare, format!("cannot make {what} read-only")).errno(e))?;
         return Ok(made);
-    }
-    if content == Content::Credentials {
-        let p = &plan.process;
-        let root = p.user.as_ref().is_none_or(|(name, _)| name == "root" || name == "0");
-        // A program that starts as another user and cannot become more has nobody to hand them on to it.
-        let alone = !root && plan.no_new_privileges && p.mode == StartMode::Pid1;
-        let readers = if alone { fs::Readers::All } else { fs::Readers::Root };
-        return fs::credentials(m.attributes, "the credentials", owner, inputs.credentials, readers);
     }
     fs::tmpfs(options, m.attributes, &what, owner, |at| match content {
         Content::Empty | Content::Run | Content::RunHost | Content::Credentials => Ok(()),

@@ -73,40 +73,6 @@ pub fn tmpfs(
     Ok(mount)
 }
 
-/// Who in the container may read its credentials.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readers {
-    /// Its root.
-    Root,
-    /// Everybody.
-    All,
-}
-
-/// Secrets in memory that is never swapped out.
-pub fn credentials(
-    flags: MountAttrFlags,
-    what: &str,
-    owner: Owner,
-    credentials: &[(String, Vec<u8>)],
-    readers: Readers,
-) -> Result<OwnedFd> {
-    let (directory_mode, file_mode) = match readers {
-        Readers::Root => (0o500, 0o400),
-        Readers::All => (0o555, 0o444),
-    };
-    let fail = failed(what);
-    let mount = make("ramfs", "mode=0700", flags.difference(MountAttrFlags::MOUNT_ATTR_RDONLY), what)?;
-    let (uid, gid) = owner.ids();
-    for (id, bytes) in credentials {
-        file(mount.as_fd(), id, file_mode, bytes, owner).map_err(&fail)?;
-    }
-    chownat(&mount, "", uid, gid, AtFlags::EMPTY_PATH).map_err(&fail)?;
-    rustix::fs::chmodat(&mount, ".", Mode::from_raw_mode(directory_mode), AtFlags::empty()).map_err(&fail)?;
-    let read_only = flags & MountAttrFlags::MOUNT_ATTR_RDONLY;
-    attributes(mount.as_fd(), Reach::Mount, read_only, MountAttrFlags::empty()).map_err(&fail)?;
-    Ok(mount)
-}
-
 /// A new instance of devpts; group 5 (tty) of the container owns terminals.
 pub fn devpts(flags: MountAttrFlags, owner: Owner) -> Result<OwnedFd> {
     let gid = owner.id.saturating_add(5);
@@ -247,6 +213,31 @@ pub fn fill_run_host(at: BorrowedFd<'_>, info: &HostInfo<'_>, owner: Owner) -> s
     file(at, "container-uuid", 0o444, format!("{}\n", info.uuid).as_bytes(), owner)?;
     file(at, "proc-sys-kernel-random-boot-id", 0o444, format!("{}\n", info.boot_id).as_bytes(), owner)?;
     node(at, "proc-kmsg", FileType::Fifo, 0o600, 0, owner)
+}
+
+/// The credentials, on a ramfs: a tmpfs could be swapped out. The files may be read by whom `options` let into the
+/// directory.
+pub fn credentials(
+    options: &str,
+    flags: MountAttrFlags,
+    credentials: &[(String, Vec<u8>)],
+    owner: Owner,
+) -> Result<OwnedFd> {
+    let what = "the credentials";
+    let mount = make("ramfs", options, flags.difference(MountAttrFlags::MOUNT_ATTR_RDONLY), what)?;
+    let fill = || {
+        let mode = rustix::fs::fstat(&mount)?.st_mode & 0o444;
+        credentials.iter().try_for_each(|(id, bytes)| file(mount.as_fd(), id, mode, bytes, owner))?;
+        own_top(mount.as_fd(), owner)
+    };
+    fill().map_err(failed(what))?;
+    attributes(mount.as_fd(), Reach::Mount, flags, MountAttrFlags::empty()).map_err(failed(what))?;
+    Ok(mount)
+}
+
+fn own_top(at: BorrowedFd<'_>, owner: Owner) -> std::result::Result<(), Errno> {
+    let (uid, gid) = owner.ids();
+    chownat(at, "", uid, gid, AtFlags::EMPTY_PATH)
 }
 
 /// Content of the tmpfs that a private `/sys` is put together on.

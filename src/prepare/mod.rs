@@ -12,9 +12,9 @@ pub use tree::Tree;
 
 use crate::error::{Code, Diagnostic, Result};
 use crate::exec::{Init, Stager};
-use crate::image::{IdMap, MapNamespace, SeenAs, SourceOwner};
+use crate::image::{IdMap, MapNamespace, SeenAs, SourceOwner, TreeOwner};
 use crate::model::{BindIdmap, Id128, UidRange};
-use crate::plan::{Plan, Shared};
+use crate::plan::{Plan, Shared, UserNamespace};
 use crate::supervise::{StdioPlan, notify::NotifyServer, pty::Pty};
 use crate::sys::clone::flags;
 use crate::sys::mount_attr::{self, Reach};
@@ -100,7 +100,7 @@ pub(crate) struct Inputs<'a> {
 /// Prepares one boot of the container.
 pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
     let console = context.stdio.fds.contains(&crate::supervise::Stdio::Console);
-    let map = context.range.filter(|_| plan.idmapped()).map(|r| MapNamespace::new(&IdMap::of_range(r))).transpose()?;
+    let map = context.range.and_then(|r| tree_map(plan, r)).map(|m| MapNamespace::new(&m)).transpose()?;
     let inputs = Inputs {
         context,
         console,
@@ -138,6 +138,18 @@ pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
     let mut passed: Vec<RawFd> = (3..3 + plan.process.listen_fds as RawFd).collect();
     passed.extend(relays.theirs.iter().map(AsRawFd::as_raw_fd));
     Ok(Prepared { stager, init, pty, relays: relays.ours, passed, children_ends: relays.theirs, held })
+}
+
+/// How the owners of the tree are mapped; `None` where they are what the container has already.
+fn tree_map(plan: &Plan, range: UidRange) -> Option<IdMap> {
+    let on_disk = match &plan.user_namespace {
+        UserNamespace::Fixed { idmap: true, .. } => 0,
+        UserNamespace::Pick { owner: (uid, gid), idmap: true } => {
+            TreeOwner { uid: *uid, gid: *gid }.base().unwrap_or_default()
+        }
+        _ => return None,
+    };
+    (on_disk != range.base).then(|| IdMap::from_disk(on_disk, range))
 }
 
 fn text(s: &str) -> Result<CString> {

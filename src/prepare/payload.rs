@@ -6,8 +6,7 @@ use crate::error::{Code, Diagnostic, Result};
 use crate::exec::{Handover, Init, Stdio, Stub};
 use crate::image::{UserIdentity, resolve_user};
 use crate::model::StartMode;
-use crate::plan::{Plan, Process};
-use crate::seccomp;
+use crate::plan::{Plan, Process, Shared};
 use crate::supervise::{Stdio as Wanted, StdioPlan, pty::Pty};
 use crate::sys::caps::Sets;
 use crate::sys::exec::StringArray;
@@ -72,6 +71,12 @@ pub fn init(
     Ok(Init {
         user_namespace: plan.user_namespace.is_some(),
         cgroup_namespace: true,
+        incoming: context
+            .shared
+            .iter()
+            .find(|s| s.what == Shared::Incoming)
+            .map(|s| c_string(s.target.as_os_str()))
+            .transpose()?,
         hostname: c_string(OsStr::new(plan.hostname.as_str()))?,
         affinity: plan.limits.cpu_affinity.as_ref().map(|a| mask(a.value.cpus())),
         personality: plan.limits.personality.as_ref().map(|p| p.value.raw()),
@@ -84,7 +89,7 @@ pub fn init(
         console: pty.map(|p| c_string(OsStr::new(&format!("/dev/pts/{}", p.number)))).transpose()?,
         stdio: relays.fds,
         directory,
-        filter: filter(plan)?,
+        filter: plan.filter.as_ref().map(|f| f.0.clone()),
         capabilities: (
             c.bounding.0 & keep,
             Sets {
@@ -193,31 +198,6 @@ fn mask(cpus: &[u32]) -> Vec<u64> {
     let mut mask = vec![0u64; words];
     cpus.iter().for_each(|c| mask[*c as usize / 64] |= 1 << (c % 64));
     mask
-}
-
-fn filter(plan: &Plan) -> Result<Option<seccomp::Filter>> {
-    let Some(wanted) = &plan.filter else { return Ok(None) };
-    let machine = seccomp::Machine::NATIVE.ok_or_else(|| {
-        Diagnostic::new(Code::SeccompFailed, "there is no system call table for this architecture")
-            .help("set SYSTEMD_SECCOMP=0 to start without a filter")
-    })?;
-    let request = seccomp::FilterRequest {
-        machine,
-        capabilities: plan.capabilities.bounding,
-        edits: &wanted.edits,
-        address_families: &wanted.address_families,
-        posture: plan.invocation.into(),
-        socketcall: match plan.limits.personality {
-            // glibc on i386 knows no other way to make a socket.
-            Some(_) => seccomp::SocketCall::Open,
-            None => seccomp::SocketCall::Guarded,
-        },
-        sync: seccomp::Sync::Honoured,
-        log: seccomp::Log::Nothing,
-        keyrings: if plan.user_namespace.is_some() { seccomp::Keyrings::Own } else { seccomp::Keyrings::Host },
-    };
-    // The plan has been built from the same words, so there is at most one to report here.
-    seccomp::compile(&request).map(Some).map_err(|mut d| d.remove(0))
 }
 
 /// Only root of the host can write to our binary, so it is needed where the container's root is the same.

@@ -2,7 +2,7 @@
 //! The tree of the container: opened once, locked, then only used by descriptor.
 
 use crate::error::{Code, Diagnostic, Origin, Result};
-use crate::image::{Crossing, ImageRoot, MapNamespace, TreeLock, lock_tree};
+use crate::image::{Crossing, ImageRoot, MapNamespace, MountsBelow, TreeLock, lock_tree, unmappable_mounts};
 use crate::plan::Plan;
 use crate::sys::mount_attr::{Reach, attributes, idmap, make_private};
 use crate::sys::ofd_lock::LockKind;
@@ -18,7 +18,7 @@ pub struct Tree {
     path: PathBuf,
     origin: Origin,
     /// Holds the locks.
-    _lock: Option<TreeLock>,
+    lock: Option<TreeLock>,
 }
 
 impl Tree {
@@ -37,7 +37,7 @@ impl Tree {
             true => Some(lock_tree(fd.as_fd(), mode).map_err(|d| d.origin(&origin))?),
             false => None,
         };
-        Ok(Self { fd, path, origin, _lock: lock })
+        Ok(Self { fd, path, origin, lock })
     }
 
     /// The image as a root to look things up in.
@@ -46,6 +46,11 @@ impl Tree {
             Diagnostic::new(Code::Prepare, format!("cannot use the tree {}", self.path.display())).io(&e)
         })?;
         Ok(ImageRoot::from_fd(fd, &self.path, Crossing::Allowed))
+    }
+
+    /// The locks that keep others from the tree.
+    pub fn locks(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.lock.iter().flat_map(|lock| [&lock.beside, &lock.by_inode]).flatten().map(AsFd::as_fd)
     }
 
     /// The root directory.
@@ -75,36 +80,17 @@ impl Tree {
                 .map_err(|e| fail("set the mount flags of", e))?;
         }
         if let Some(map) = map {
-            idmap(mount.as_fd(), reach, map.as_fd()).map_err(|e| self.unmappable(e))?;
+            idmap(mount.as_fd(), reach, map.as_fd()).map_err(|e| self.unmappable(e, reach))?;
         }
         Ok(mount)
     }
 
-    /// The first mount of the tree that has no idmapped mounts, by name.
-    fn unmappable(&self, errno: Errno) -> Diagnostic {
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let below: Vec<String> = mounts
-            .lines()
-            .filter_map(|l| {
-                let point = l.split(' ').nth(4)?;
-                let kind = l.split(" - ").nth(1)?.split(' ').next()?;
-                let inside =
-                    std::path::Path::new(point).starts_with(&self.path) && std::path::Path::new(point) != self.path;
-                inside.then(|| format!("{kind} on {point}"))
-            })
-            .collect();
-        let d = Diagnostic::new(
-            Code::IdRange,
-            format!("cannot map the owners of the tree {} into the container's user namespace", self.path.display()),
-        )
-        .errno(errno)
-        .origin(&self.origin);
-        let d = match below.is_empty() {
-            true => d.note("its file system does not support idmapped mounts"),
-            false => {
-                d.note(format!("the tree contains other mounts, one of which may not support it: {}", below.join(", ")))
-            }
-        };
-        d.help("say --private-users=no to start without a user namespace, or use a tree that belongs to the range with --private-users-ownership=off")
+    /// Names the mounts of the tree whose owners cannot be mapped.
+    fn unmappable(&self, errno: Errno, reach: Reach) -> Diagnostic {
+        let below = if reach == Reach::Tree { MountsBelow::Mapped } else { MountsBelow::LeftOut };
+        let what = format!("cannot map the owners of the tree {}", self.path.display());
+        let d = Diagnostic::new(Code::IdRange, what).errno(errno).origin(&self.origin);
+        let named = unmappable_mounts(self.fd.as_fd(), below).into_iter().fold(d, Diagnostic::note);
+        named.help("use --private-users=no, or a tree on another file system")
     }
 }

@@ -108,7 +108,7 @@ pub struct FilterRequest<'a> {
 }
 
 /// What is to be installed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Filter {
     /// For [`crate::sys::seccomp::install`].
     pub program: Vec<Instruction>,

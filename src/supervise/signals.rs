@@ -67,9 +67,30 @@ impl Signals {
         }
     }
 
+    /// Leaves the signals blocked for the rest of the process, which is about to end: none that arrives now, or has
+    /// arrived and was not taken, ends it in the middle of its last work.
+    pub fn keep_blocked(self) {
+        std::mem::forget(self);
+    }
+
     /// Readable when a signal has arrived.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// Drops a stop that has arrived from a process of this kind; everything else arrives again.
+    pub fn drop_stop_from(&self, sender: impl Fn(u32) -> bool) {
+        let mut again = Vec::new();
+        while let Ok(Some(info)) = self.fd.read_signal() {
+            let Ok(signal) = Signal::try_from(info.ssi_signo as i32) else { continue };
+            if !(signal == Signal::SIGTERM && sender(info.ssi_pid)) {
+                again.push(signal);
+            }
+        }
+        for signal in again {
+            // Blocked, so it waits as before. Only fails for what is no signal.
+            let _ = raise(signal);
+        }
     }
 
     /// The next signal, without blocking.
@@ -151,6 +172,14 @@ mod tests {
             raise(signal).unwrap();
             assert_eq!(signals.next(), Some(notice), "{signal}");
         }
+        let me = std::process::id();
+        raise(Signal::SIGTERM).unwrap();
+        signals.drop_stop_from(|pid| pid != me);
+        assert_eq!(signals.next(), Some(Notice::Stop), "of another sender");
+        raise(Signal::SIGTERM).unwrap();
+        raise(Signal::SIGWINCH).unwrap();
+        signals.drop_stop_from(|pid| pid == me);
+        assert_eq!((signals.next(), signals.next()), (Some(Notice::Resized), None));
         raise(Signal::SIGTERM).unwrap();
         drop(signals);
         // Still here: the late signal is gone with its container.

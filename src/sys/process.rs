@@ -84,13 +84,17 @@ pub fn set_fs_ids(uid: u32, gid: u32) -> Result<(), Errno> {
 
 /// All signals back to their default action and nothing blocked, as execve(2)'s new program expects it.
 pub fn reset_signals() -> Result<(), Errno> {
-    // SAFETY: zeroed sigaction is SIG_DFL with an empty mask; the pointers live through each call; SIGKILL, SIGSTOP
-    // and numbers the C library keeps for itself answer EINVAL, which is not a failure here.
+    /// More than `struct sigaction` of any architecture has (include/linux/signal_types.h).
+    const KERNEL_SIGACTION: usize = 64;
+    // The C library keeps 32 and 33 from its users, not from those who ignore them before they execute us.
+    let default = [0u8; KERNEL_SIGACTION];
+    for n in 1..=64 {
+        // SAFETY: the kernel reads at most as many bytes as a `struct sigaction` of its own has, all zero: SIG_DFL with
+        // an empty mask. SIGKILL and SIGSTOP answer EINVAL, which is not a failure here.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, n, default.as_ptr(), std::ptr::null_mut::<u8>(), 8usize) };
+    }
+    // SAFETY: the set lives through both calls.
     unsafe {
-        let default: libc::sigaction = std::mem::zeroed();
-        for n in 1..=64 {
-            libc::sigaction(n, &raw const default, std::ptr::null_mut());
-        }
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);
         check(libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()).into())

@@ -35,7 +35,7 @@ pub(super) fn perform(release: Release, patience: Duration) -> Result<()> {
         }
         Release::Unlock(lock) => lock.unlock().map_err(|e| failed("give the lock up".into(), e)),
         Release::Path(path) => perform_path(&path, patience),
-        Release::EmptyScope { .. } => Ok(()),
+        Release::Hold(_) | Release::EmptyScope { .. } => Ok(()),
         Release::Call(call) => call(),
     }
 }

@@ -27,6 +27,8 @@ pub enum Release {
     /// Gives a lock up. The keeper holds it too, so that it outlives a killed supervisor until all younger entries of
     /// the list are undone.
     Unlock(OfdLock),
+    /// Closes a descriptor, such as one that a lock goes with: the keeper holds a copy until it is this entry's turn.
+    Hold(OwnedFd),
     /// Only the keeper does this: makes systemd see that the scope with this control group is empty, should it have been
     /// made for a process that was dead already. This process tells systemd over the bus.
     EmptyScope {
@@ -92,6 +94,7 @@ impl Release {
             Self::RestoreTerminal { terminal, attributes } => {
                 (Op::RestoreTerminal, Some(terminal.as_fd()), attributes.as_bytes())
             }
+            Self::Hold(fd) => (Op::Hold, Some(fd.as_fd()), &[]),
             Self::Unlock(lock) => (Op::Hold, Some(lock.as_fd()), &[]),
             Self::Path(path) => (path.op(), None, path.text()),
             Self::EmptyScope { group, home } => (Op::Visit, Some(home.as_fd()), group.as_os_str().as_bytes()),

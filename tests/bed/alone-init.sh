@@ -11,6 +11,8 @@ ip link set lo up
 # The kernel refuses a hierarchy on top of itself.
 umount -l "$hierarchy"
 mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 "$hierarchy"
+# A mount of its own stays writable.
+mount --bind "$temporary" "$temporary"
 # The checkout may be below one of the folders that are covered: bind it first.
 mkdir "$temporary/run" "$temporary/var-tmp" "$temporary/machines"
 chmod 1777 "$temporary/var-tmp"
@@ -21,10 +23,13 @@ mount --bind "$target" "$temporary/run/bed/target"
 mount --bind "$target" "$target"
 mkdir -p /var/lib/machines
 mount --bind "$temporary/machines" /var/lib/machines
-mount --bind "$temporary/var-tmp" /var/tmp
 # A test that goes astray meets a read-only file system instead of the machine's files.
 mount -o remount,bind,ro /
 mount --rbind "$temporary/run" /run
+# Last, since the bed's own folder may be below it.
+mount --bind "$temporary/var-tmp" /var/tmp
+# A bind has the flags of the mount that it was taken from, which has just become read-only.
+mount -o remount,bind,rw /var/tmp
 mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /tmp
 # Test binaries remember these paths, which may have just been covered.
 [ -d "$source" ] || { mkdir -p "$source" && mount --bind /run/bed/spawn "$source"; }

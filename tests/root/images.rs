@@ -55,19 +55,21 @@ const MODES: &[(&[&str], bool)] = &[
 /// What is put there. Gives what it needs to go on existing.
 type Trap = fn(&Canary, &Path) -> Result<Option<std::os::unix::net::UnixListener>, Reason>;
 
-/// What one path is replaced by, in every mode.
+/// Replaces each path in turn; the modes take turns too, unless `SPAWN_HOSTILE=all` asks for every one at each path.
 fn try_all(case: &Case, modes: &[(&[&str], bool)], trap: Trap) -> Outcome {
     let canary = Canary::new(case)?;
     let good = attack::tree(case)?;
     let mut wrong = Vec::new();
-    for (path, options) in PATHS {
+    let all = std::env::var("SPAWN_HOSTILE").is_ok_and(|v| v == "all");
+    for (n, (path, options)) in PATHS.iter().enumerate() {
         let tree = case.dir().join("hostile");
         crate::common::tree::copy(&good, &tree);
         let at = tree.join(path);
         std::fs::create_dir_all(at.parent().unwrap_or(&tree))?;
         clear(&at)?;
         let _held = trap(&canary, &at)?;
-        for (mode, nspawn) in modes {
+        let turn = n % modes.len();
+        for (mode, nspawn) in if all { modes } else { &modes[turn..=turn] } {
             let output = start(case, &tree, options, mode, *nspawn)?;
             if let Err(why) = judge(&canary, &output) {
                 wrong.push(format!("{path} {options:?} {mode:?} nspawn={nspawn}: {why}\n{output}"));
@@ -105,6 +107,8 @@ pub fn judge(canary: &Canary, output: &Output) -> Result<(), String> {
         return Err("the host's canary shows".into());
     }
     let errors = output.stderr.lines().filter(|l| l.starts_with("spawn: ") || l.starts_with("systemd-nspawn: "));
+    // With try-guest a journal that cannot be linked is said, and the start goes on.
+    let errors = errors.filter(|l| !l.contains("cannot link the journal"));
     let coded = errors.filter(|l| l.ends_with(']') && l.contains(" [E")).count();
     match output.status.code() {
         Some(0) => Ok(()),

@@ -97,7 +97,6 @@ fn main() -> ExitCode {
             powers::working_directory,
             powers::umask_signals_and_keyring_are_fresh,
             binds::binds_and_their_options,
-            binds::owneridmap_shows_the_targets_owner,
             binds::an_idmap_that_cannot_be_is_refused,
             binds::sources_inside_the_image_stay_inside,
             binds::targets_are_made_and_must_fit,

@@ -138,7 +138,7 @@ pub fn content_of_dev(case: &mut Case) -> Outcome {
         );
         let console = "readlink /dev/console; stat -c '%a %u:%g' /dev/pts/0";
         let said = tree.script(case, &[users, "--console=read-only"], console);
-        assert_eq!(said.replace('\r', ""), "pts/0\n600 0:5\n", "{users}");
+        assert_eq!(said.replace('\r', ""), "pts/0\n620 0:5\n", "{users}");
     }
     Ok(())
 }

@@ -177,6 +177,7 @@ pub fn a_tree_that_others_can_reach_gets_a_warning(case: &mut Case) -> Outcome {
         std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
     };
     let says = |program: Program| program.arg("true").run().expect_code(0).stderr.matches(warning.as_str()).count();
+    mode(case.dir(), 0o755)?;
     mode(&tree.path, 0o755)?;
     assert_eq!(says(tree.spawn(case, &[])), 1);
     assert_eq!(says(tree.spawn(case, &["--private-users=no"])), 0, "there is no map");

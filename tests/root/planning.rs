@@ -111,16 +111,9 @@ pub fn missing_and_odd_trees_are_one_error(case: &mut Case) -> Outcome {
 pub fn all_mistakes_are_said_at_once(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     let before = HostState::take(case.dir());
-    let options = [
-        "--property=NoSuchThing=1",
-        "--port=80",
-        "-a",
-        "-b",
-        "--property=MemoryMax=many",
-        "--ambient-capability=SYS_TIME",
-    ];
+    let options = ["--property=NoSuchThing=1", "--property=MemoryMax=many", "--ambient-capability=SYS_TIME"];
     let run = tree.spawn(case, &options).arg("true").run().expect_code(125);
-    for says in ["NoSuchThing", "--port=80 needs a network", "-a and -b", "MemoryMax=many", "CAP_SYS_TIME"] {
+    for says in ["NoSuchThing", "MemoryMax", "CAP_SYS_TIME"] {
         assert_says(&run, says);
     }
     before.assert_unchanged();
@@ -239,7 +232,7 @@ pub fn without_systemd_there_is_one_notice(case: &mut Case) -> Outcome {
         Ok(())
     };
     insists("--scope=require", "bus")?;
-    insists("--register=yes", "machine")?;
+    insists("--register=yes", "bus")?;
     before.assert_unchanged();
     Ok(())
 }
@@ -249,8 +242,15 @@ pub fn cleanup_removes_leftovers(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     let before = HostState::take(case.dir());
     for name in BOTH {
+        // As a start leaves it that was killed before it had anything.
+        std::fs::create_dir_all("/run/spawn/tree")?;
         tree.called(case, name, &["--cleanup"])?.run().expect_code(0);
+        assert!(!Path::new("/run/spawn/tree").exists(), "{name:?}");
     }
+    before.assert_unchanged();
+    let container = Background::start(&tree.spawn(case, &[]).args(["sh", "-c", WAIT]), &tree.path.join("ready"));
+    assert_says(&tree.spawn(case, &["--cleanup"]).run().expect_code(125), "E0204");
+    drop(container);
     before.assert_unchanged();
     Ok(())
 }

@@ -4,6 +4,7 @@
 use crate::common::{Case, Output, Program, Reason, skip};
 use std::collections::BTreeMap;
 use std::ops::Index;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub struct Tree {
 
 impl Tree {
     pub fn new(case: &Case) -> Result<Self, Reason> {
+        // Other users of the host cannot reach it: that is worth a warning on every start.
+        std::fs::set_permissions(case.dir(), PermissionsExt::from_mode(0o700))?;
         Ok(Tree { path: case.busybox_tree("tree")? })
     }
 
@@ -113,7 +116,6 @@ impl Index<&str> for Facts {
 #[derive(Debug, Clone)]
 pub struct MountLine {
     pub point: String,
-    pub root: String,
     /// Of the mount, sorted, without what says nothing (relatime) or differs by where it is (propagation).
     pub flags: String,
     pub kind: String,
@@ -131,7 +133,6 @@ pub fn mounts(table: &str) -> BTreeMap<String, MountLine> {
         flags.sort_unstable();
         let point = left.get(4)?.to_string();
         Some(MountLine {
-            root: left.get(3)?.to_string(),
             flags: flags.join(","),
             kind: right.first()?.to_string(),
             options: right.get(2).unwrap_or(&"").to_string(),

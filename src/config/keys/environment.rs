@@ -52,7 +52,7 @@ pub const VARIABLES: &[Variable] = &[
     }),
     set("SYSTEMD_SUPPRESS_SYNC", "as --suppress-sync=", |s, v| v.flag(&mut s.suppress_sync)),
     set("SYSTEMD_SECCOMP", "no: do not filter system calls", |s, v| v.flag(&mut s.seccomp)),
-    lacking("SYSTEMD_LOG_SECCOMP", "yes: log filtered system calls", parse_bool),
+    set("SYSTEMD_LOG_SECCOMP", "yes: log filtered system calls", |s, v| v.flag(&mut s.log_seccomp)),
     lacking("SYSTEMD_NSPAWN_SHARE_NS_IPC", "yes: share the IPC namespace", parse_bool),
     lacking("SYSTEMD_NSPAWN_SHARE_NS_PID", "yes: share the PID namespace", parse_bool),
     lacking("SYSTEMD_NSPAWN_SHARE_NS_UTS", "yes: share the UTS namespace", parse_bool),

@@ -31,6 +31,5 @@ pub(super) const KEYS: &[Key] = &[
     })
     .since("v226"),
     Key::option("cleanup", Program, Flag, "Remove what a dead container left behind", |s, v| v.flag(&mut s.cleanup))
-        .since("v257")
-        .not_built("the next start of the name cleans up by itself"),
+        .since("v257"),
 ];

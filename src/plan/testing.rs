@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Settings and facts for tests of the rules.
+
+use super::{Facts, HostFacts, KernelVersion, Terminal, TreeFacts};
+use crate::config::{Does, Said, Settings, keys};
+use crate::error::Origin;
+use crate::model::CapabilitySet;
+use crate::supervise::{FdKind, StdioFacts};
+
+/// Settings of options as they are written, built or not.
+pub fn settings(line: &str) -> Settings {
+    let mut settings = Settings::default();
+    for word in line.split_whitespace() {
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(value.as_ref())),
+            None => (word, None),
+        };
+        let key = keys::all().find(|key| {
+            key.long.is_some_and(|long| name == format!("--{long}"))
+                || key.short.is_some_and(|c| name == format!("-{c}"))
+        });
+        let Does::Set(apply) = key.unwrap_or_else(|| panic!("{name} is not in the table")).does else { panic!() };
+        let said = Said { value, origin: Origin::Option(word.into()), base: None };
+        apply(&mut settings, &said).unwrap_or_else(|why| panic!("{word}: {why}"));
+    }
+    settings
+}
+
+/// A machine with everything but systemd, and a tree at `/t` that is an operating system.
+pub fn facts() -> Facts {
+    Facts {
+        kernel: KernelVersion { major: 6, minor: 12 },
+        root: true,
+        powers: CapabilitySet::ALL,
+        systemd: false,
+        bus: false,
+        user_namespaces: true,
+        stdio: StdioFacts([FdKind::Plain; 3]),
+        terminal: Terminal::default(),
+        listen_fds: 0,
+        settings_file: None,
+        tree: TreeFacts {
+            path: "/t".into(),
+            owner: (0, 0),
+            os_release: true,
+            usr: true,
+            machine_id: None,
+            read_only: false,
+            is_host_root: false,
+            unmappable: Vec::new(),
+            open_to_others: false,
+        },
+        host: HostFacts { nr_open: 1 << 20, ..HostFacts::default() },
+        host_name: Some("host".into()),
+        hard_limits: [u64::MAX; 16],
+        random: 7,
+    }
+}

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+# vm build SUITE: kernel and modules from the suite's package, an initrd that mounts the disk, a disk made from the
+# root file system of the suite's nested host.
+
+# disk_of FOLDER FILE SPARE: an ext4 file system with what is in the folder and SPARE MB of room.
+disk_of() {
+    local used
+    used=$(du -s --block-size=1M "$1" | cut -f1)
+    truncate -s "$((used * 5 / 4 + $3))M" "$2" && mkfs.ext4 -q -d "$1" -m 0 "$2" </dev/null
+}
+
+# Boots nothing but what lets /sbin/init of the disk run.
+make_initrd() {
+    local extracted=$1 initrd=$2 tree module
+    tree=$(mktemp -d "$work/initrd-XXXXXX") || return 1
+    mkdir -p "$tree/bin" "$tree/dev" "$tree/proc" "$tree/root" &&
+        cp /bin/busybox "$tree/bin/busybox" || return 1
+    module=$(find "$extracted/usr/lib/modules" -name 'virtio_blk.ko*' | head -n 1)
+    case $module in
+    *.xz) xz -dc "$module" >"$tree/virtio_blk.ko" ;;
+    *.ko) cp "$module" "$tree/virtio_blk.ko" ;;
+    *) false ;;
+    esac || return 1
+    cat >"$tree/init" <<'END'
+#!/bin/busybox sh
+/bin/busybox mount -t devtmpfs dev /dev
+/bin/busybox insmod /virtio_blk.ko
+/bin/busybox mount -t ext4 /dev/vda /root
+/bin/busybox mount -t ext4 /dev/vdb /root/vm
+/bin/busybox mount --move /dev /root/dev
+exec /bin/busybox switch_root /root /sbin/init
+END
+    chmod +x "$tree/init"
+    (cd "$tree" && find . | busybox cpio -o -H newc 2>/dev/null) >"$initrd"
+}
+
+# What the disk has beside the nested host's files: the command as a service.
+add_vm_service() {
+    local units=$1/etc/systemd/system
+    mkdir -p "$units/multi-user.target.wants" "$1/vm" &&
+        ln -s ../vm.service "$units/multi-user.target.wants/vm.service" &&
+        echo 0123456789abcdef0123456789abcdef >"$1/etc/machine-id" &&
+        cat >"$units/vm.service" <<'END'
+[Unit]
+Description=The command of vm run
+After=basic.target systemd-logind.service
+
+[Service]
+Environment=HOME=/root SHELL=/bin/bash LANG=C.UTF-8
+ExecStartPre=-/bin/stty -F /dev/ttyS1 raw
+ExecStart=/bin/sh -c 'systemctl is-system-running --wait >/dev/null; sh /vm/.command >/dev/ttyS1 2>&1; echo "vm-status $?" >/dev/ttyS1'
+TimeoutStartSec=infinity
+ExecStopPost=/bin/systemctl --no-block poweroff --force
+Delegate=yes
+TasksMax=infinity
+END
+}
+
+vm_hash() {
+    cat "$BED_HERE/recipe.sh" "$BED_HERE/build.sh" "$BED_HERE/busybox-tree.sh" "$here/build.sh" | sha256sum | cut -c1-12
+}
+
+# The kernel's package and what it needs, unpacked. Those of older suites have folders that are links in the host.
+fetch_kernel() {
+    local suite=$1 tree=$2 mirror folder
+    mirror=$(machine_mirror) &&
+        timeout 600 mmdebstrap --quiet --variant=extract --include=linux-image-cloud-amd64,kmod \
+            --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "5"' \
+            "$suite" "$tree" "$mirror" </dev/null >&2 || return 1
+    for folder in bin sbin lib; do
+        [ ! -d "$tree/$folder" ] || [ -L "$tree/$folder" ] || cp -a "$tree/$folder/." "$tree/usr/$folder" || return 1
+    done
+}
+
+# The host's files, the kernel's and our own, one above the other, become the disk.
+make_disk() {
+    local host=$1 disk=$2
+    mkdir "$work/add" "$work/overlay" "$work/merged" "$work/kernel-only" &&
+        mv "$work/kernel/usr" "$work/kernel-only/usr" &&
+        add_vm_service "$work/add" &&
+        mount -t overlay overlay "$work/merged" \
+            -o "lowerdir=$work/kernel-only:$host,upperdir=$work/add,workdir=$work/overlay" &&
+        chroot "$work/merged" depmod "$(ls "$work/kernel-only/usr/lib/modules")" &&
+        disk_of "$work/merged" "$disk" 600
+}
+
+vm_build() {
+    local suite=$1 image host
+    need_root
+    image=$BED_DIR/vm-$suite-$(vm_hash)
+    host=$(bed_build "$suite") || return 1
+    exec 9>"$BED_DIR/.vm-$suite.lock"
+    flock -w 600 9 || die "somebody else has been making the virtual machine of $suite for ten minutes"
+    if [ ! -d "$image" ]; then
+        (
+            work=$(mktemp -d "$BED_DIR/.build-vm-$suite-XXXXXX")
+            trap 'umount -q "$work/merged"; rm -rf --one-file-system "$work"' EXIT
+            mkdir "$work/image"
+            fetch_kernel "$suite" "$work/kernel" || die "cannot fetch the kernel of $suite"
+            cp "$work"/kernel/boot/vmlinuz-* "$work/image/kernel" || die "no kernel in the package"
+            make_initrd "$work/kernel" "$work/image/initrd" || die "cannot make the initrd of $suite"
+            make_disk "$host" "$work/image/root.img" || die "cannot make the disk of $suite"
+            mv "$work/image" "$image"
+        ) || die "cannot make the virtual machine of $suite"
+    fi
+    exec 9>&-
+    printf '%s\n' "$image"
+}
