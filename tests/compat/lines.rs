@@ -95,7 +95,7 @@ impl Line {
         self.unit = Some(unit);
         self
     }
-    const fn reporting_to_file(mut self) -> Self {
+    const fn into_file(mut self) -> Self {
         self.to_file = true;
         self
     }
@@ -227,7 +227,7 @@ pub const STREAMS: &[Line] = &[
     line("").on_terminal(),
     line("--console=interactive").on_terminal(),
     line("--console=read-only").on_terminal(),
-    line("--console=passive").reporting_to_file(),
+    line("--console=passive").into_file(),
     line("--console=pipe"),
     line("--pipe"),
     line("--pipe --as-pid2"),
