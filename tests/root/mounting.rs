@@ -21,7 +21,7 @@ const EVERYWHERE: &[Row] = &[
     ("/proc", "proc", "nodev,noexec,nosuid,rw", &[]),
     ("/proc/sys", "proc", "nodev,noexec,nosuid,ro", &[]),
     ("/proc/sys/kernel/random/boot_id", "tmpfs", "nodev,noexec,nosuid,ro", &[]),
-    ("/proc/kmsg", "tmpfs", "nodev,noexec,nosuid,rw", &[]),
+    ("/proc/kmsg", "tmpfs", "nodev,noexec,nosuid,ro", &[]),
     ("/sys/fs/cgroup", "cgroup2", "nodev,noexec,nosuid,rw", &[]),
 ];
 const SHARED_NETWORK: &[Row] = &[("/sys", "sysfs", "nodev,noexec,nosuid,ro", &[])];
