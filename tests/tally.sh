@@ -113,6 +113,13 @@ lane() {
 end_lane() {
     local pid name
     wait -n -p pid "${!lanes[@]}"
+    if [ -z "${pid:-}" ]; then
+        # Not our children any more: nothing to wait for.
+        failed=$((failed + ${#lanes[@]}))
+        failures+=("lost: ${lanes[*]}")
+        lanes=()
+        return
+    fi
     name=${lanes[$pid]}
     unset "lanes[$pid]"
     if [ -e "$LOGS/$name.lane" ]; then
