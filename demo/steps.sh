@@ -35,7 +35,7 @@ show() {
     shift
     printf '$ %s\n' "$*"
     output=$(timeout 30 "$@" 2>&1 </dev/null) || give_up "'$*' failed: $output"
-    printf '%s\n' "$output" | head -n 30
+    [ -z "$output" ] || printf '%s\n' "$output" | head -n 30
     grep -qE -- "$pattern" <<<"$output" || give_up "'$*' does not show '$pattern'"
 }
 
@@ -62,6 +62,13 @@ say "machined knows the machine, under its name"
 show "^$name +container" machinectl list
 show "Leader: [0-9]+" machinectl status "$name"
 
+leader=$(machinectl show "$name" --property=Leader --value)
+if [ "$(basename "$launcher")" != systemd-nspawn ]; then
+    say "Root in the container is nobody on the host: a user namespace, and no file of the tree was changed for it"
+    show "^ +0 +[1-9][0-9]+ +65536$" cat "/proc/$leader/uid_map"
+    show "^0$" stat --format=%u "$tree/etc"
+fi
+
 unit=$(machinectl show "$name" --property=Unit --value)
 say "systemd owns its cgroup: the scope $unit, in machine.slice"
 show "active \(running\)" systemctl status "$unit"
@@ -74,12 +81,34 @@ if [ "$(basename "$launcher")" != systemd-nspawn ]; then
     show "." journalctl --boot --lines 10 "SPAWN_MACHINE=$name"
 fi
 
+say "A program inside, started by machined"
+show "uid=0\(root\)" machinectl --quiet shell "$name" /usr/bin/id
+
+say "A limit, changed while it runs: systemd owns the scope"
+show "" systemctl set-property --runtime "$unit" TasksMax=500
+show "^TasksMax=500$" systemctl show "$unit" --property=TasksMax
+
 say "Meanwhile, one program in the small tree: its output and exit status come straight through"
 show "^Linux" "$launcher" -q -D "$small" -- uname -a
 timeout 30 "$launcher" -q -D "$small" -- sh -c 'exit 7' </dev/null
 status=$?
 printf '$ %s -q -D %s -- sh -c "exit 7"; echo $?\n%s\n' "$launcher" "$small" "$status"
 [ "$status" -eq 7 ] || give_up "the exit status should have been 7"
+
+say "A reboot: another leader under the same name and id"
+id=$(machinectl show "$name" --property=Id --value)
+show "" machinectl reboot "$name"
+for _ in $(seq 600); do
+    again=$(machinectl show "$name" --property=Leader --value 2>/dev/null)
+    [ -n "$again" ] && [ "$again" != "$leader" ] && is_up && break
+    kill -0 "$container" 2>/dev/null || give_up "the launcher has ended instead of rebooting the container"
+    sleep 0.1
+done
+[ "$again" != "$leader" ] || give_up "the container has not rebooted after a minute"
+printf 'leader %s, before %s\n' "$again" "$leader"
+if [ "$(basename "$launcher")" != systemd-nspawn ]; then
+    show "^Id=$id$" machinectl show "$name" --property=Id
+fi
 
 say "An orderly shutdown, asked for through machined"
 show "" machinectl poweroff "$name"
@@ -91,7 +120,6 @@ kill -0 "$container" 2>/dev/null && give_up "the container is still there after 
 wait "$container"
 status=$?
 container=
-tail -n 2 "$log"
 printf 'the launcher has ended with status %s\n' "$status"
 [ "$status" -eq 0 ] || give_up "a poweroff should end it with 0"
 
@@ -101,3 +129,8 @@ if systemctl is-active --quiet "$unit"; then
     give_up "$unit is still active"
 fi
 printf '%s is gone\n' "$unit"
+
+if [ "$(basename "$launcher")" != systemd-nspawn ]; then
+    say "What is left is in the journal: what it consumed"
+    show "consumed" journalctl --boot --output=cat "SPAWN_MACHINE=$name"
+fi

@@ -14,6 +14,7 @@ use zbus::{Fd, Variant};
 
 const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
+const ONLY_BY_DEPENDENCY: &str = "org.freedesktop.systemd1.OnlyByDependency";
 const NOT_REFERENCED: &str = "org.freedesktop.systemd1.NotReferenced";
 /// What PID 1 answers to a property that it does not know (bus_unit_set_properties of systemd's dbus-unit.c).
 const UNKNOWN_PROPERTY: &[&str] =
@@ -198,7 +199,11 @@ impl Bus {
                 _ if systemd.get_unit_processes(unit).await?.is_empty() => {
                     // One that never had a process stays until it is told to go, and nobody may be left to be asked.
                     systemd.abandon_scope(unit).await?;
-                    systemd.stop_unit(unit, "replace").await.map(|_| true)
+                    match systemd.stop_unit(unit, "replace").await {
+                        // RefuseManualStop=: it goes as an empty one, some time later.
+                        Err(error) if failure::is(&error, &[ONLY_BY_DEPENDENCY]) => Ok(true),
+                        stopped => stopped.map(|_| true),
+                    }
                 }
                 _ => Ok(false),
             }

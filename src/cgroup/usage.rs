@@ -43,10 +43,10 @@ impl Usage {
         // systemd removes a group as soon as it is empty: first what matters most.
         let sums = Self {
             cpu: group.read("cpu.stat").ok().and_then(|t| keyed(&t, "usage_usec")).map(Duration::from_micros),
+            oom_kills: oom_kills(group),
             memory_peak: number(group, "memory.peak"),
             tasks_peak: number(group, "pids.peak"),
             io: group.read("io.stat").ok().map(|t| io(&t)),
-            oom_kills: oom_kills(group),
             ..Self::default()
         };
         Self { memory: number(group, "memory.current"), tasks: tasks(hierarchy, group), ..sums }

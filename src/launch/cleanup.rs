@@ -19,7 +19,7 @@ pub fn cleanup(machine: &MachineName, invocation: Invocation, log: &Logger) -> u
         Ok((_dir, Some(stale))) => {
             failures.extend(stale.failures);
             if let Some(scope) = stale.scope {
-                failures.extend(place::forget_scope(&SharedBus::default(), &scope).err());
+                failures.extend(place::forget_scope(&SharedBus::default(), &scope, machine).err());
             }
         }
         Err(d) => failures.push(d),

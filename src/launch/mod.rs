@@ -133,7 +133,7 @@ fn run_in(plan: &Plan, log: &Logger, signals: &Signals, undo: &mut Undo) -> Resu
         hold(lock, "the lock of the range of user ids", undo)?;
     }
     if let Some(scope) = stale.and_then(|s| s.scope) {
-        place::forget_scope(&session.bus, &scope).unwrap_or_else(|d| log.failure(&d));
+        place::forget_scope(&session.bus, &scope, &plan.machine).unwrap_or_else(|d| log.failure(&d));
     }
     record::plan(&session)?;
     let mut shared = exports::make(plan, session.range.as_ref().map(|r| r.range), log, undo);

@@ -8,7 +8,7 @@ use crate::cgroup::{self, Group, GroupRemoval, Hierarchy};
 use crate::error::{Code, Diagnostic, Result};
 use crate::exec::Cloned;
 use crate::log::{self, MessageId};
-use crate::model::StartMode;
+use crate::model::{MachineName, StartMode};
 use crate::plan::{Plan, Unit};
 use crate::undo::{PathRelease, Release, Ticket, Undo};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -89,10 +89,14 @@ pub fn connect(bus: &SharedBus) -> std::result::Result<(), ConnectError> {
 }
 
 /// Gets rid of a scope that a killed supervisor has left.
-pub fn forget_scope(bus: &SharedBus, unit: &str) -> Result<()> {
+pub fn forget_scope(bus: &SharedBus, unit: &str, machine: &MachineName) -> Result<()> {
     connect(bus)?;
     match bus.borrow_mut().as_mut() {
-        Some(bus) => bus.forget_scope(unit),
+        Some(bus) => {
+            bus.forget_scope(unit)?;
+            // machined may not have noticed yet, and would refuse the name.
+            crate::bus::unregister(Some(bus), machine.as_str())
+        }
         None => Ok(()),
     }
 }

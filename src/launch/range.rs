@@ -5,13 +5,13 @@ use crate::error::Result;
 use crate::image::{NssAnswer, NssCheck, PickedRange, ReservedIds, TreeOwner, candidates, pick_range};
 use crate::model::UidRange;
 use crate::plan::{Plan, UserNamespace};
+use rustix::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// How many of the ranges that may be picked are asked for.
 const ASKED: usize = 4;
 /// How long the answer may take after everything else that is done meanwhile.
 const PATIENCE: Duration = Duration::from_secs(2);
-use rustix::fd::{AsFd, BorrowedFd};
 
 /// A range, and its lock where it was picked.
 pub struct HeldRange {

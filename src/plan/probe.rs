@@ -64,12 +64,8 @@ fn listen_fds() -> u32 {
 
 /// Our own hard limits, in the kernel's numbering (asm-generic/resource.h).
 fn hard_limits() -> [u64; 16] {
-    use rustix::process::Resource::*;
-    let numbered = [
-        Cpu, Fsize, Data, Stack, Core, Rss, Nproc, Nofile, Memlock, As, Locks, Sigpending, Msgqueue, Nice, Rtprio,
-        Rttime,
-    ];
-    numbered.map(|resource| rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX))
+    // What cannot be read is taken for no limit: then setting one may fail, which is said.
+    std::array::from_fn(|resource| crate::sys::process::hard_limit(resource as u32).unwrap_or(u64::MAX))
 }
 
 /// Row `n` of /proc/PID/limits in the kernel's numbering, soft and hard.

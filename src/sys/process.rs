@@ -149,6 +149,15 @@ pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
     })
 }
 
+/// The hard limit of this process (getrlimit(2)); `u64::MAX` is infinity.
+pub fn hard_limit(resource: u32) -> Result<u64, Errno> {
+    let mut now = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: no new value is set; `now` is ours alone and outlives the call.
+    let r =
+        unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, std::ptr::null::<libc::rlimit64>(), &raw mut now) };
+    check(r).map(|()| now.rlim_max)
+}
+
 /// sched_setaffinity(2) of the calling thread; `mask` is a bit per CPU.
 pub fn set_affinity(mask: &[u64]) -> Result<(), Errno> {
     // SAFETY: pointer and length describe the borrowed slice.

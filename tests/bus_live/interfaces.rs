@@ -23,7 +23,11 @@ fn the_living_services_have_every_member_of_dbus_interfaces() {
     }
     let source = std::env::var("SPAWN_SOURCE").unwrap_or(env!("CARGO_MANIFEST_DIR").to_owned());
     for entry in std::fs::read_dir(format!("{source}/dbus-interfaces")).unwrap() {
-        let xml = std::fs::read(entry.unwrap().path()).unwrap();
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "xml") {
+            continue;
+        }
+        let xml = std::fs::read(path).unwrap();
         for (name, text, optional) in members(&zbus_xml::Node::from_reader(&*xml).unwrap()) {
             let interface = name.rsplit_once('.').unwrap().0;
             let there = living.contains(&format!("{name} {text}"));

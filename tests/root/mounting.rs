@@ -13,7 +13,7 @@ type Row = (&'static str, &'static str, &'static str, &'static [&'static str]);
 const EVERYWHERE: &[Row] = &[
     ("/tmp", "tmpfs", "nodev,nosuid,rw", &["nr_inodes=409600"]),
     ("/dev", "tmpfs", "nosuid,rw", &["mode=755", "size=4096k", "nr_inodes=65536"]),
-    ("/dev/pts", "devpts", "noexec,nosuid,rw", &["mode=620", "ptmxmode=666"]),
+    ("/dev/pts", "devpts", "noexec,nosuid,rw", &["mode=600", "ptmxmode=666"]),
     ("/dev/shm", "tmpfs", "nodev,nosuid,rw", &["nr_inodes=409600"]),
     ("/dev/mqueue", "mqueue", "nodev,noexec,nosuid,rw", &[]),
     ("/run", "tmpfs", "nodev,nosuid,rw", &["mode=755", "nr_inodes=819200"]),
@@ -21,7 +21,7 @@ const EVERYWHERE: &[Row] = &[
     ("/proc", "proc", "nodev,noexec,nosuid,rw", &[]),
     ("/proc/sys", "proc", "nodev,noexec,nosuid,ro", &[]),
     ("/proc/sys/kernel/random/boot_id", "tmpfs", "nodev,noexec,nosuid,ro", &[]),
-    ("/proc/kmsg", "tmpfs", "nodev,noexec,nosuid,rw", &[]),
+    ("/proc/kmsg", "tmpfs", "nodev,noexec,nosuid,ro", &[]),
     ("/sys/fs/cgroup", "cgroup2", "nodev,noexec,nosuid,rw", &[]),
 ];
 const SHARED_NETWORK: &[Row] = &[("/sys", "sysfs", "nodev,noexec,nosuid,ro", &[])];
@@ -138,7 +138,7 @@ pub fn content_of_dev(case: &mut Case) -> Outcome {
         );
         let console = "readlink /dev/console; stat -c '%a %u:%g' /dev/pts/0";
         let said = tree.script(case, &[users, "--console=read-only"], console);
-        assert_eq!(said.replace('\r', ""), "pts/0\n620 0:5\n", "{users}");
+        assert_eq!(said.replace('\r', ""), "pts/0\n600 0:5\n", "{users}");
     }
     Ok(())
 }
@@ -159,7 +159,7 @@ pub fn device_policy_holds(case: &mut Case) -> Outcome {
 /// Path, type, mode and owner of everything in /run/host.
 pub fn content_of_run_host(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
-    let script = "cd /run/host; for f in . container-manager container-uuid os-release notify proc-kmsg incoming credentials \
+    let script = "cd /run/host; for f in . container-manager container-uuid os-release notify proc-kmsg incoming \
                   inaccessible inaccessible/reg inaccessible/dir inaccessible/fifo inaccessible/sock; do \
                   stat -c '%n %F %a %u:%g' $f; done; cat container-manager container-uuid os-release";
     let os_release =
@@ -168,8 +168,8 @@ pub fn content_of_run_host(case: &mut Case) -> Outcome {
         let said = tree.script(case, &[users, "--uuid=0102030405060708090a0b0c0d0e0f10"], script);
         let expected = format!(
             ". directory 755 0:0\ncontainer-manager regular file 444 0:0\ncontainer-uuid regular file 444 0:0\n\
-             os-release regular file 444 0:0\nnotify socket 200 0:0\nproc-kmsg fifo 600 0:0\nincoming directory 600 0:0\n\
-             credentials directory 500 0:0\ninaccessible directory 755 0:0\ninaccessible/reg regular empty file 0 0:0\n\
+             os-release regular file 644 0:0\nnotify socket 200 0:0\nproc-kmsg fifo 600 0:0\nincoming directory 600 0:0\n\
+             inaccessible directory 555 0:0\ninaccessible/reg regular empty file 0 0:0\n\
              inaccessible/dir directory 0 0:0\ninaccessible/fifo fifo 0 0:0\ninaccessible/sock socket 0 0:0\n\
              systemd-nspawn\n01020304-0506-0708-090a-0b0c0d0e0f10\n{os_release}"
         );

@@ -58,6 +58,7 @@ END
 }
 
 vm_hash() {
+    # shellcheck disable=SC2154 # set by the script that reads this one
     cat "$BED_HERE/recipe.sh" "$BED_HERE/build.sh" "$BED_HERE/busybox-tree.sh" "$here/build.sh" | sha256sum | cut -c1-12
 }
 

