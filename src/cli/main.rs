@@ -42,7 +42,11 @@ pub fn main(argv: Vec<OsString>) -> u8 {
     let log = logger(&settings, plan.quiet);
     log.set_machine(plan.machine.as_str());
     plan.notices.iter().for_each(|notice| log::notice!(&log, MessageId::Notice, "{notice}"));
-    plan.warnings.iter().for_each(|warning| log::warning!(&log, MessageId::Degraded, "{warning}"));
+    plan.warnings.iter().for_each(|warning| match name {
+        Invocation::Spawn => log::warning!(&log, MessageId::Degraded, "{warning}"),
+        // Which says the same as a notice, so not with --quiet.
+        Invocation::SystemdNspawn => log::notice!(&log, MessageId::Degraded, "{warning}"),
+    });
     launch::run(&plan, &log)
 }
 
