@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The container's scope unit: made by PID 1 around a process that exists already (systemd.scope(5)).
 
+use super::inbox::Inbox;
 use super::properties::TypedProperty;
 use super::proxies::UnitProxy;
 use super::runtime::Watched;
@@ -9,6 +10,7 @@ use crate::error::{Code, Diagnostic, Result};
 use rustix::fd::BorrowedFd;
 use rustix::process::Pid;
 use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 use zbus::proxy::CacheProperties;
 use zbus::{Fd, Variant};
 
@@ -19,6 +21,9 @@ const NOT_REFERENCED: &str = "org.freedesktop.systemd1.NotReferenced";
 /// What PID 1 answers to a property that it does not know (bus_unit_set_properties of systemd's dbus-unit.c).
 const UNKNOWN_PROPERTY: &[&str] =
     &["org.freedesktop.DBus.Error.PropertyReadOnly", "org.freedesktop.DBus.Error.UnknownProperty"];
+
+/// How long to wait for a signal of PID 1 before asking: one that has just come back to the bus may lose it.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// How PID 1 stops the scope (systemd.kill(5)): `KillSignal=` goes to the leader, SIGKILL to the rest (`KillMode=mixed`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -265,18 +270,27 @@ impl Bus {
         self.add_match(rule.clone()).map_err(|e| failed(failure::reason(&e)))?;
         self.inbox.units_gone.clear();
         let (systemd, inbox, rt) = (&self.systemd, &mut self.inbox, &self.rt);
-        let exchange = async {
-            // Without a subscriber PID 1 sends no UnitRemoved.
-            systemd.subscribe().await?;
-            let gone = match inbox.drive(systemd.get_unit(unit)).await {
-                Err(error) if failure::is(&error, &[NO_SUCH_UNIT]) => Ok(()),
-                Err(error) => Err(error),
-                Ok(_) => inbox.until(|inbox| inbox.units_gone.iter().any(|gone| gone == unit).then_some(())).await,
+        let deadline = Instant::now() + WAIT;
+        let gone = loop {
+            let exchange = async {
+                // Without a subscriber PID 1 sends no UnitRemoved.
+                systemd.subscribe().await?;
+                let gone = match inbox.drive(systemd.get_unit(unit)).await {
+                    Err(error) if failure::is(&error, &[NO_SUCH_UNIT]) => Ok(Some(())),
+                    Err(error) => Err(error),
+                    Ok(_) => {
+                        let heard = |inbox: &Inbox| inbox.units_gone.iter().any(|gone| gone == unit).then_some(());
+                        rt.timeout(inbox.until(heard), ASK_AGAIN).await.transpose()
+                    }
+                };
+                systemd.unsubscribe().await?;
+                gone
             };
-            systemd.unsubscribe().await?;
-            gone
+            match rt.block_on(rt.timeout(exchange, WAIT)).map_err(|e| failure::wait(&e))? {
+                Some(Ok(None)) if Instant::now() < deadline => {}
+                ended => break ended.and_then(zbus::Result::transpose),
+            }
         };
-        let gone = rt.block_on(rt.timeout(exchange, WAIT)).map_err(|e| failure::wait(&e))?;
         let removed = self.remove_match(&rule);
         match gone {
             Some(Ok(())) => removed.map_err(|e| failed(failure::reason(&e))),

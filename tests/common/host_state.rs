@@ -35,8 +35,16 @@ pub struct HostState {
 }
 
 impl HostState {
-    /// Takes the picture; `own_dir` is the case's folder.
+    /// Takes the picture, once PID 1 is done with the scopes that ended before; `own_dir` is the case's folder.
     pub fn take(own_dir: &Path) -> Self {
+        let deadline = Instant::now() + SETTLE;
+        while empty_scopes() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(20));
+        }
+        Self::picture(own_dir)
+    }
+
+    fn picture(own_dir: &Path) -> Self {
         let mut facts = BTreeSet::new();
         facts.extend(mounts());
         facts.extend(cgroups());
@@ -74,7 +82,7 @@ impl HostState {
     pub fn difference(&self) -> Vec<String> {
         let deadline = Instant::now() + SETTLE;
         loop {
-            let now = HostState::take(&self.own_dir);
+            let now = HostState::picture(&self.own_dir);
             let mut difference: Vec<String> =
                 now.facts.difference(&self.facts).map(|fact| format!("+ {fact}")).collect();
             difference.extend(self.facts.difference(&now.facts).map(|fact| format!("- {fact}")));
@@ -131,6 +139,15 @@ fn cgroups() -> Vec<String> {
     found
 }
 
+/// Whether a scope of a machine is there that has no process any more. PID 1 hears of that a little later.
+fn empty_scopes() -> bool {
+    let machines = cgroup_root().map(|root| subfolders(&root.join("machine.slice"))).unwrap_or_default();
+    machines.iter().any(|group| {
+        let events = fs::read_to_string(group.join("cgroup.events")).unwrap_or_default();
+        group.extension().is_some_and(|kind| kind == "scope") && events.contains("populated 0")
+    })
+}
+
 fn is_noise(unit: &str) -> bool {
     NOISE.contains(&unit) || unit.starts_with("session-") || unit.starts_with("run-credentials-")
 }
@@ -145,8 +162,10 @@ fn units() -> Vec<String> {
         .filter_map(|line| {
             let mut words = line.split_whitespace();
             let (unit, _loaded, active) = (words.next()?, words.next()?, words.next()?);
-            // Units that are merely known come and go as others refer to them.
-            (active != "inactive" && !is_noise(unit)).then(|| format!("unit {unit} {active}"))
+            // Units that are merely known come and go as others refer to them. PID 1 reads the mount table, which is
+            // compared above, up to a second late.
+            let late = unit.ends_with(".mount") && active == "active";
+            (active != "inactive" && !late && !is_noise(unit)).then(|| format!("unit {unit} {active}"))
         })
         .collect()
 }
