@@ -145,7 +145,7 @@ fn perform<'a>(
             (OpKind::Pivot, _) => mounting::pivot().and_then(|root| {
                 // What is made in the image from here on belongs to the container's root.
                 set_fs_ids(program.root_ids.0, program.root_ids.1).during(Part::Whole)?;
-                *places = Some(Places { root, proc: None, descriptors });
+                *places = Some(Places { root, proc: None, root_ids: program.root_ids, descriptors });
                 Ok(())
             }),
             (kind, Some(places)) => mounting::below(places, kind, init),

@@ -50,7 +50,7 @@ impl Boot {
             Unit::Keep | Unit::Own { .. } => Some(place::make_now(session, undo, &mut releases)?),
         };
         let withheld = withheld(session, early.as_ref());
-        let Prepared { stager, init, pty, relays, passed, children_ends, held } = prepare::run(
+        let Prepared { stager, init, pty, relays, passed, children_ends, held, releases: of_mounts } = prepare::run(
             plan,
             &Context {
                 tree: &session.tree,
@@ -70,6 +70,9 @@ impl Boot {
         if let Some(pty) = &pty {
             // Before the payload can ask for it.
             let _best_effort = tcsetwinsize(&pty.master, console::window_size());
+        }
+        for (release, words) in of_mounts {
+            releases.push(undo.push(release, words)?);
         }
         let mut cloned = exec::start(&stager, &init, &passed)?;
         releases.push(undo.push(kill(cloned.pidfd())?, "the process that builds the mounts")?);

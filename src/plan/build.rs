@@ -29,15 +29,18 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
         return Err(wrong);
     };
     let ephemeral = yes(&s.ephemeral);
-    told.warnings.extend(users::reachable(s, f, &user, ephemeral || yes(&s.read_only)));
+    told.warnings.extend(users::reachable(s, f, &user, mounts::tree_is_kept(s)));
     let tree = Tree {
         path: f.tree.path.clone(),
-        read_only: yes(&s.read_only) || ephemeral,
+        root: s.pivot_root.as_ref().map(|p| p.value.new.clone()),
+        read_only: mounts::tree_is_kept(s),
         ephemeral,
         lock: s.lock.as_ref().is_none_or(|l| l.value),
         origin: mounts::tree_origin(s),
     };
-    let uuid = f.tree.machine_id.or(s.uuid.as_ref().map(|u| u.value));
+    // An /etc that starts empty has no id.
+    let kept_id = f.tree.machine_id.filter(|_| mounts::volatile(s) != Volatile::Yes);
+    let uuid = kept_id.or(s.uuid.as_ref().map(|u| u.value));
     let hostname = s.hostname.as_ref().map(|h| h.value.clone()).unwrap_or_else(|| Hostname::of_machine(&machine));
     Ok(Plan {
         invocation: s.invocation,
@@ -94,11 +97,20 @@ fn refusals(s: &Settings, f: &Facts) -> Vec<Diagnostic> {
                 .help("name the root directory of an operating system with --directory="),
         );
     }
-    if f.tree.is_host_root && !yes(&s.ephemeral) {
+    if f.tree.is_host_root && !mounts::tree_is_kept(s) {
         wrong.push(
             Diagnostic::new(Code::TreeBusy, "the host's own root directory cannot be the tree of a container")
                 .origin(&origin)
                 .help("add --ephemeral to run on a throw-away layer above it"),
+        );
+    }
+    if f.tree.split_usr && mounts::volatile(s) == Volatile::Yes {
+        let what = format!("the tree {path} keeps programs outside of /usr, so /usr alone cannot run");
+        wrong.push(
+            Diagnostic::new(Code::ImageObject, what)
+                .origin(&s.volatile.as_ref().map_or(Origin::Default, |v| v.origin.clone()))
+                .note("its /bin is not a link into /usr")
+                .help("use --volatile=overlay"),
         );
     }
     if let Some(file) = &f.settings_file
@@ -206,7 +218,7 @@ fn filter(
             Some(_) => seccomp::SocketCall::Open,
             None => seccomp::SocketCall::Guarded,
         },
-        sync: seccomp::Sync::Honoured,
+        sync: if yes(&s.suppress_sync) { seccomp::Sync::Suppressed } else { seccomp::Sync::Honoured },
         log: if yes(&s.log_seccomp) { seccomp::Log::Refusals } else { seccomp::Log::Nothing },
         keyrings: match user.is_some_and(UserNamespace::is_some) {
             true => seccomp::Keyrings::Own,

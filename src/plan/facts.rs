@@ -37,6 +37,8 @@ pub struct TreeFacts {
     pub os_release: bool,
     /// It has a real `/usr`.
     pub usr: bool,
+    /// It has a `/bin` that is not a link.
+    pub split_usr: bool,
     /// Its machine-id(5), when it has one.
     pub machine_id: Option<Id128>,
     /// Its file system is mounted read-only.

@@ -23,7 +23,7 @@ pub use capabilities::CapabilityPlan;
 pub use explain::explain;
 pub use facts::{Facts, HostFacts, KernelVersion, Terminal, TreeFacts};
 pub use probe::probe;
-pub use step::{Action, Content, Missing, MountStep, Shared, Source, Step, WriteHow, describe_attributes};
+pub use step::{Action, Content, LayerOwners, Missing, MountStep, Shared, Source, Step, WriteHow, describe_attributes};
 
 use crate::config::{Invocation, Settings};
 use crate::error::{Diagnostic, Origin};
@@ -103,6 +103,8 @@ pub(crate) struct Told {
 pub struct Tree {
     /// On the host.
     pub path: PathBuf,
+    /// The directory in it that becomes the root, if not its top.
+    pub root: Option<PathBuf>,
     /// Nothing is written to it.
     pub read_only: bool,
     /// What is written is thrown away at the end.
@@ -139,6 +141,11 @@ impl UserNamespace {
     /// Whether there is one.
     pub fn is_some(&self) -> bool {
         *self != UserNamespace::None
+    }
+
+    /// Whether the tree is seen through an idmapped mount.
+    pub fn idmapped(&self) -> bool {
+        matches!(self, Self::Fixed { idmap: true, .. } | Self::Pick { idmap: true, .. })
     }
 }
 
@@ -274,10 +281,7 @@ pub type Built = Result<Plan, Vec<Diagnostic>>;
 impl Plan {
     /// Whether the tree is seen through an idmapped mount.
     pub fn idmapped(&self) -> bool {
-        matches!(
-            self.user_namespace,
-            UserNamespace::Fixed { idmap: true, .. } | UserNamespace::Pick { idmap: true, .. }
-        )
+        self.user_namespace.idmapped()
     }
 }
 

@@ -7,11 +7,11 @@ use crate::config::Settings;
 use crate::error::Origin;
 use crate::error::{Code, Diagnostic, Result};
 use crate::image::{
-    Crossing, ImageRoot, MountsBelow, OsRelease, check_is_os, default_tree, find_machine, unmappable_mounts,
+    Crossing, ImageRoot, LastLink, MountsBelow, OsRelease, check_is_os, default_tree, find_machine, unmappable_mounts,
 };
-use crate::model::{CapabilitySet, SettingsMode, StartMode};
+use crate::model::{CapabilitySet, SettingsMode, StartMode, Volatile};
 use crate::supervise::StdioFacts;
-use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
+use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -114,14 +114,29 @@ fn tree(s: &Settings) -> Result<TreeFacts> {
     let owner = (stat.st_uid, stat.st_gid);
     let mut unmappable = Vec::new();
     if super::users::asks_for_map(s, owner) && rustix::process::geteuid().is_root() {
-        let below = if ephemeral(s) { MountsBelow::LeftOut } else { MountsBelow::Mapped };
+        let below = if overlaid(s) { MountsBelow::LeftOut } else { MountsBelow::Mapped };
         unmappable = unmappable_mounts(fd.as_fd(), below);
     }
-    let root = ImageRoot::from_fd(fd, &real, Crossing::Allowed);
+    let mut root = ImageRoot::from_fd(fd, &real, Crossing::Allowed);
+    if let Some(pivot) = &s.pivot_root {
+        let new = &pivot.value.new;
+        let dir = root.find_dir(new).map_err(|d| d.origin(&pivot.origin))?.ok_or_else(|| {
+            Diagnostic::new(
+                Code::TreeMissing,
+                format!("the tree {} has no directory {}", real.display(), new.display()),
+            )
+            .origin(&pivot.origin)
+            .help("name a directory of the tree with --pivot-root=")
+        })?;
+        root = ImageRoot::from_fd(dir, &real.join(new.strip_prefix("/").unwrap_or(new)), Crossing::Allowed);
+    }
     let boot = s.start_mode.as_ref().is_some_and(|m| m.value == StartMode::Boot);
     Ok(TreeFacts {
         os_release: is_os(&root, StartMode::Boot, boot)?,
         usr: is_os(&root, StartMode::Pid1, !boot)?,
+        split_usr: root
+            .find(Path::new("/bin"), LastLink::Keep)?
+            .is_some_and(|bin| bin.file_type() != FileType::Symlink),
         machine_id: crate::image::machine_id(&root)?,
         open_to_others: !mount.contains(StatVfsMountFlags::NOSUID) && open_to_others(&real),
         path: real,
@@ -140,8 +155,13 @@ fn is_os(root: &ImageRoot, mode: StartMode, needed: bool) -> Result<bool> {
     }
 }
 
-fn ephemeral(s: &Settings) -> bool {
-    s.ephemeral.as_ref().is_some_and(|e| e.value)
+/// Whether the tree is the lower layer of an overlay, so that what is mounted below it is left out.
+fn overlaid(s: &Settings) -> bool {
+    match super::mounts::volatile(s) {
+        Volatile::Overlay => true,
+        Volatile::No => s.ephemeral.as_ref().is_some_and(|e| e.value),
+        Volatile::Yes | Volatile::State => false,
+    }
 }
 
 /// Whether everybody may search the directory and those above it.

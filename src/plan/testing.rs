@@ -44,6 +44,7 @@ pub fn facts() -> Facts {
             owner: (0, 0),
             os_release: true,
             usr: true,
+            split_usr: false,
             machine_id: None,
             read_only: false,
             is_host_root: false,

@@ -114,8 +114,7 @@ fn from_tree(f: &Facts, origin: &Origin) -> Result<UserNamespace, Diagnostic> {
 
 /// What a person should know of an idmapped tree: its set-uid files are set-uid on disk, for whoever reaches them.
 pub fn reachable(s: &Settings, f: &Facts, users: &UserNamespace, throw_away: bool) -> Option<String> {
-    let idmapped = matches!(users, UserNamespace::Fixed { idmap: true, .. } | UserNamespace::Pick { idmap: true, .. });
-    let warns = s.invocation == Invocation::Spawn && idmapped && !throw_away && f.tree.open_to_others;
+    let warns = s.invocation == Invocation::Spawn && users.idmapped() && !throw_away && f.tree.open_to_others;
     warns.then(|| {
         format!(
             "other users of this machine can reach {0}, so a set-uid program that the container's root makes in it is \

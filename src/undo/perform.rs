@@ -35,6 +35,8 @@ pub(super) fn perform(release: Release, patience: Duration) -> Result<()> {
         }
         Release::Unlock(lock) => lock.unlock().map_err(|e| failed("give the lock up".into(), e)),
         Release::Path(path) => perform_path(&path, patience),
+        Release::RemoveInside { root, path } => but(remove_inside(root.as_fd(), &path), Errno::NOENT)
+            .map_err(|e| failed(format!("remove the directory {} of the tree", path.display()), e)),
         Release::Hold(_) | Release::EmptyScope { .. } => Ok(()),
         Release::Call(call) => call(),
     }
@@ -148,6 +150,16 @@ fn open_top(path: &Path) -> rustix::io::Result<OwnedFd> {
 fn remove_tree(path: &Path) -> rustix::io::Result<()> {
     empty(open_top(path)?.as_fd(), MAX_DEPTH)?;
     rustix::fs::rmdir(path)
+}
+
+fn remove_inside(root: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<()> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let dir = rustix::fs::openat2(root, path, flags, Mode::empty(), inside)?;
+    empty(dir.as_fd(), MAX_DEPTH)?;
+    // What was opened under this name is in the directory above it.
+    let above = rustix::fs::openat(&dir, c"..", flags | OFlags::PATH, Mode::empty())?;
+    rustix::fs::unlinkat(&above, path.file_name().unwrap_or_default(), AtFlags::REMOVEDIR)
 }
 
 fn empty(dir: BorrowedFd<'_>, depth: u32) -> rustix::io::Result<()> {

@@ -29,6 +29,14 @@ pub enum Release {
     Unlock(OfdLock),
     /// Closes a descriptor, such as one that a lock goes with: the keeper holds a copy until it is this entry's turn.
     Hold(OwnedFd),
+    /// Removes a directory of ours inside the tree of a container, with what is in it: the path is resolved within the
+    /// tree, whatever its links say.
+    RemoveInside {
+        /// The tree.
+        root: OwnedFd,
+        /// From there, absolute.
+        path: PathBuf,
+    },
     /// Only the keeper does this: makes systemd see that the scope with this control group is empty, should it have been
     /// made for a process that was dead already. This process tells systemd over the bus.
     EmptyScope {
@@ -98,6 +106,7 @@ impl Release {
             Self::Unlock(lock) => (Op::Hold, Some(lock.as_fd()), &[]),
             Self::Path(path) => (path.op(), None, path.text()),
             Self::EmptyScope { group, home } => (Op::Visit, Some(home.as_fd()), group.as_os_str().as_bytes()),
+            Self::RemoveInside { root, path } => (Op::RemoveInside, Some(root.as_fd()), path.as_os_str().as_bytes()),
             Self::Call(_) => return None,
         })
     }

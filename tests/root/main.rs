@@ -12,6 +12,7 @@ mod images;
 mod binds;
 mod exits;
 mod inside;
+mod layers;
 mod mounting;
 mod namespaces;
 mod planning;
@@ -91,6 +92,7 @@ fn main() -> ExitCode {
             powers::what_the_caller_lacks_is_one_warning,
             powers::no_new_privileges_and_filter,
             powers::users_are_those_of_the_image,
+            powers::syncs_do_nothing_when_suppressed,
             powers::limits_that_nobody_sets,
             powers::limits_that_are_set,
             powers::oom_affinity_personality,
@@ -105,6 +107,14 @@ fn main() -> ExitCode {
             binds::inaccessible_paths,
             binds::read_only_trees,
             binds::bound_devices_are_allowed,
+            layers::overlays_take_changes,
+            layers::forms_of_overlays,
+            layers::layers_inside_the_image_stay_inside,
+            layers::overlays_that_cannot_be,
+            layers::a_killed_overlay_leaves_nothing,
+            layers::volatile_modes,
+            layers::a_directory_of_the_tree_becomes_the_root,
+            layers::owners_of_binds,
             planning::a_dry_run_touches_nothing,
             planning::a_dry_run_as_json_is_the_plan,
             planning::names_come_from_the_directory,

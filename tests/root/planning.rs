@@ -208,8 +208,13 @@ pub fn settings_files_are_refused(case: &mut Case) -> Outcome {
 /// What is not built is refused by name, never ignored.
 pub fn what_is_not_built_is_refused(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
-    for option in ["--image=/x", "--volatile=yes", "--private-users=managed", "--overlay=/a:/b:/c", "--bind-user=root"]
-    {
+    for option in [
+        "--image=/x",
+        "--template=/x",
+        "--private-users=managed",
+        "--private-users-ownership=chown",
+        "--bind-user=root",
+    ] {
         let program =
             if option.starts_with("--image") { case.spawn().arg(option) } else { tree.spawn(case, &[option]) };
         let run = program.arg("true").run().expect_code(125);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! What is booted.
 
-use super::{lacking_mode, words};
+use super::words;
 use crate::config::{Key, Section::*, Takes::*, Topic::Image};
 use crate::model::{PivotRoot, Volatile};
 
@@ -52,8 +52,7 @@ pub(super) const KEYS: &[Key] = &[
     .file(Files, "Volatile")
     .mask(10)
     .since("v216")
-    .values(|| words(Volatile::ALL))
-    .partly(|s| lacking_mode(&s.volatile, "--volatile=", |mode| *mode != Volatile::No)),
+    .values(|| words(Volatile::ALL)),
     Key::option("root-hash", Image, Value("HASH"), "Verity root hash, in hexadecimal", |s, v| {
         let text = v.text()?;
         if text.len() < 32 || text.len() % 2 != 0 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -78,6 +77,5 @@ pub(super) const KEYS: &[Key] = &[
     })
     .file(Exec, "PivotRoot")
     .mask(15)
-    .since("v233")
-    .not_built("the root cannot be moved yet"),
+    .since("v233"),
 ];

@@ -18,6 +18,21 @@ pub fn tree(path: &CStr) -> Result<()> {
     calls::unlink(AT_FDCWD, path, AT_REMOVEDIR).map(|_| ())
 }
 
+/// The same for a path that is resolved inside of `root`.
+pub fn inside(root: i32, path: &CStr) -> Result<()> {
+    let dir = calls::open_dir_inside(root, path)?;
+    empty(dir, MAX_DEPTH);
+    let above = calls::open(dir, c"..", 0);
+    calls::close(dir)?;
+    let bytes = path.to_bytes_with_nul();
+    let name = bytes.iter().rposition(|b| *b == b'/').map_or(bytes, |slash| &bytes[slash + 1..]);
+    let removed = CStr::from_bytes_with_nul(name).map_err(|_| calls::ENOENT);
+    let above = above?;
+    let removed = removed.and_then(|name| calls::unlink(above, name, AT_REMOVEDIR));
+    calls::close(above)?;
+    removed.map(|_| ())
+}
+
 fn empty(dir: i32, depth: u32) {
     each_entry(dir, |name, _| {
         if calls::unlink(dir, name, 0) == Err(calls::EISDIR) {

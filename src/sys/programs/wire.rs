@@ -36,6 +36,8 @@ pub enum Op {
     RemoveDir,
     /// text: path of a directory removed with what is in it, on one file system, to a limited depth.
     RemoveTree,
+    /// fd: root of a tree; text: path in it of a directory removed with what is in it.
+    RemoveInside,
     /// text: path of a control group, removed with the groups below it.
     RemoveCgroup,
     /// text: name of a network link of the host.
@@ -61,6 +63,7 @@ impl Op {
             Op::RemoveFile,
             Op::RemoveDir,
             Op::RemoveTree,
+            Op::RemoveInside,
             Op::RemoveCgroup,
             Op::DeleteLink,
             Op::Visit,
