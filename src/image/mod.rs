@@ -2,6 +2,7 @@
 //! The tree of a container: finding and locking it, reading and writing in it, the ids that its users have on the host.
 
 pub mod find;
+mod give;
 pub mod idmap;
 pub mod inside;
 pub mod lock;
@@ -15,6 +16,7 @@ pub mod uid_range;
 pub mod users;
 
 pub use find::{default_tree, find_machine};
+pub use give::{BUSY_BASE, give_tree, is_half_given};
 pub use idmap::{IdMap, MapNamespace, MountsBelow, SeenAs, SourceOwner, idmap_supported};
 pub use inside::{Crossing, Found, ImageRoot, LastLink, Owner};
 pub use lock::{TreeLock, lock_tree};

@@ -34,6 +34,7 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
         path: f.tree.path.clone(),
         root: s.pivot_root.as_ref().map(|p| p.value.new.clone()),
         read_only: mounts::tree_is_kept(s),
+        give: users::gives(s, f, &user),
         ephemeral,
         lock: s.lock.as_ref().is_none_or(|l| l.value),
         origin: mounts::tree_origin(s),

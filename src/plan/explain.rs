@@ -19,6 +19,9 @@ pub fn explain(plan: &Plan) -> String {
         line("id", id.dashed());
     }
     line("users", users(plan));
+    if let Some(origin) = &plan.tree.give {
+        line("owners", format!("all files of the tree are given to the range{}", asked(origin)));
+    }
     line(
         "network",
         match (plan.network.private, plan.network.veth) {

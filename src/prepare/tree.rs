@@ -69,6 +69,11 @@ impl Tree {
         self.lock.iter().flat_map(|lock| [&lock.beside, &lock.by_inode]).flatten().map(AsFd::as_fd)
     }
 
+    /// The whole tree, whatever directory of it becomes the root.
+    pub fn top(&self) -> BorrowedFd<'_> {
+        self.top.as_fd()
+    }
+
     /// The root directory.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

@@ -230,6 +230,9 @@ pub const USERS: &[Line] = &[
     line("-U"),
     line("-U --private-network"),
     line("--private-users=1048576 --private-users-ownership=map"),
+    line("--private-users=1048576 --private-users-ownership=chown"),
+    line("-U --private-users-chown"),
+    line("--private-users=0 --private-users-ownership=chown").setup("chown -hR 1048576:1048576 ."),
     line("--private-users=1048576 --private-users-ownership=map -u user"),
     line("--private-users=1048576:65536 --private-users-ownership=off").setup("chown -hR 1048576:1048576 ."),
     line("--private-users=yes").setup("chown -hR 1048576:1048576 ."),
@@ -310,10 +313,7 @@ pub const ENDS: &[Line] = &[
 ];
 
 /// Lines that spawn refuses by name so far.
-pub const NOT_BUILT: &[Line] = &[
-    line("--private-users=1048576 --private-users-ownership=chown").program("true"),
-    line("--background=44").program("true").since(256),
-];
+pub const NOT_BUILT: &[Line] = &[line("--background=44").program("true").since(256)];
 
 /// Lines that both refuse.
 pub const REFUSED: &[Line] = &[

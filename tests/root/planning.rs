@@ -212,7 +212,7 @@ pub fn what_is_not_built_is_refused(case: &mut Case) -> Outcome {
         "--image=/x",
         "--template=/x",
         "--private-users=managed",
-        "--private-users-ownership=chown",
+        "--private-users-ownership=foreign",
         "--bind-user=root",
     ] {
         let program =

@@ -29,9 +29,7 @@ pub(super) const KEYS: &[Key] = &[
     .mask(13)
     .since("v230")
     .values(|| words(Ownership::ALL))
-    .partly(|s| {
-        lacking_mode(&s.ownership, "--private-users-ownership=", |m| matches!(m, Ownership::Chown | Ownership::Foreign))
-    }),
+    .partly(|s| lacking_mode(&s.ownership, "--private-users-ownership=", |m| *m == Ownership::Foreign)),
     // The value of the option never meant anything; in a file it is a boolean.
     Key::option("private-users-chown", Users, Optional("ANY"), "Change the owners of the tree", |s, v| {
         v.put(&mut s.ownership, Ownership::Chown)
@@ -40,8 +38,7 @@ pub(super) const KEYS: &[Key] = &[
     .trusted()
     .mask(13)
     .since("v230")
-    .listing(Listing::Hidden)
-    .not_built("owners in the tree are never changed; --private-users-ownership=map maps them"),
+    .listing(Listing::Hidden),
     Key::option("private-users-delegate", Users, Value("N"), "Ranges of ids to delegate", |s, v| {
         let number = v.text()?.parse::<u32>().map_err(|_| "must be a number of ranges")?;
         v.put(&mut s.delegate, number)
