@@ -122,7 +122,7 @@ fn run_in(plan: &Plan, log: &Logger, signals: &Signals, undo: &mut Undo) -> Resu
     for failure in stale.iter().flat_map(|s| &s.failures) {
         log.failure(failure);
     }
-    let tree = Tree::open(plan)?;
+    let tree = Tree::open(plan, undo)?;
     let uuid = match plan.uuid {
         Some(id) => id,
         None => prepare::random_id()?,

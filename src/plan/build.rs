@@ -34,6 +34,7 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
         path: f.tree.path.clone(),
         root: s.pivot_root.as_ref().map(|p| p.value.new.clone()),
         read_only: mounts::tree_is_kept(s),
+        template: template(s, f, &mut told),
         give: users::gives(s, f, &user),
         ephemeral,
         lock: s.lock.as_ref().is_none_or(|l| l.value),
@@ -75,6 +76,20 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
 
 fn yes(flag: &Option<Sourced<bool>>) -> bool {
     flag.as_ref().is_some_and(|f| f.value)
+}
+
+/// What the tree is made after; one that is there is left as it is.
+fn template(s: &Settings, f: &Facts, told: &mut Told) -> Option<Sourced<PathBuf>> {
+    let said = s.template.as_ref()?;
+    match &f.tree.template {
+        Some(path) => Some(Sourced::new(path.clone(), said.origin.clone())),
+        None if mounts::template_is_tree(s) => None,
+        None => {
+            let path = f.tree.path.display();
+            told.notices.push(format!("the tree {path} is there already: {} has no effect", said.origin));
+            None
+        }
+    }
 }
 
 fn refusals(s: &Settings, f: &Facts) -> Vec<Diagnostic> {

@@ -19,6 +19,9 @@ pub fn explain(plan: &Plan) -> String {
         line("id", id.dashed());
     }
     line("users", users(plan));
+    if let Some(template) = &plan.tree.template {
+        line("template", format!("the tree is made after {}{}", template.value.display(), asked(&template.origin)));
+    }
     if let Some(origin) = &plan.tree.give {
         line("owners", format!("all files of the tree are given to the range{}", asked(origin)));
     }

@@ -31,6 +31,8 @@ pub struct Terminal {
 pub struct TreeFacts {
     /// Absolute, without symlinks.
     pub path: PathBuf,
+    /// It is not there yet, and is to be made after this one.
+    pub template: Option<PathBuf>,
     /// Owner of its root directory.
     pub owner: (u32, u32),
     /// It has an os-release file.

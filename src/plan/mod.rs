@@ -109,6 +109,8 @@ pub struct Tree {
     pub read_only: bool,
     /// What is written is thrown away at the end.
     pub ephemeral: bool,
+    /// It is made after this one before anything else is done.
+    pub template: Option<Sourced<PathBuf>>,
     /// Its files are given to the range of ids, by whom this was asked for.
     pub give: Option<Origin>,
     /// It is locked against other users.

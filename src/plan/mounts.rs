@@ -108,6 +108,11 @@ pub fn volatile(s: &Settings) -> Volatile {
     s.volatile.as_ref().map_or(Volatile::No, |v| v.value)
 }
 
+/// `-x --template=` without a directory: a throw-away copy of the template itself.
+pub fn template_is_tree(s: &Settings) -> bool {
+    s.template.is_some() && s.directory.is_none() && said(&s.ephemeral)
+}
+
 /// Whether nothing is written to the tree itself.
 pub fn tree_is_kept(s: &Settings) -> bool {
     said(&s.read_only) || said(&s.ephemeral) || volatile(s) != Volatile::No

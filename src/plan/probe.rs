@@ -80,6 +80,16 @@ fn limits_row(text: &str, n: usize) -> Option<(u64, u64)> {
 /// Where the tree is: as said, by name in the machine directories, or the current directory.
 fn find(s: &Settings) -> Result<(PathBuf, Origin)> {
     match (&s.directory, &s.machine) {
+        _ if super::mounts::template_is_tree(s)
+            && let Some(template) = &s.template =>
+        {
+            Ok((template.value.clone(), template.origin.clone()))
+        }
+        (None, Some(m)) if let Some(template) = &s.template => {
+            let found = find_machine(&m.value);
+            let made = Path::new("/var/lib/machines").join(m.value.as_str());
+            Ok((found.unwrap_or(made), template.origin.clone()))
+        }
         (Some(d), _) => Ok((d.value.clone(), d.origin.clone())),
         (None, Some(m)) => Ok((find_machine(&m.value).map_err(|d| d.origin(&m.origin))?, m.origin.clone())),
         (None, None) => Ok((default_tree()?, Origin::Default)),
@@ -98,6 +108,11 @@ fn told() -> Vec<(String, String)> {
 
 fn tree(s: &Settings) -> Result<TreeFacts> {
     let (path, origin) = find(s)?;
+    let (wanted, template) = match &s.template {
+        Some(template) if path.symlink_metadata().is_err() => (path, Some(template.value.clone())),
+        _ => (path, None),
+    };
+    let path = template.clone().unwrap_or_else(|| wanted.clone());
     let failed = |e: rustix::io::Errno| {
         Diagnostic::new(Code::TreeMissing, format!("cannot open the tree {}", path.display()))
             .errno(e)
@@ -117,6 +132,7 @@ fn tree(s: &Settings) -> Result<TreeFacts> {
         let below = if overlaid(s) { MountsBelow::LeftOut } else { MountsBelow::Mapped };
         unmappable = unmappable_mounts(fd.as_fd(), below);
     }
+    let is_host_root = template.is_none() && (stat.st_dev, stat.st_ino) == (host.st_dev, host.st_ino);
     let mut root = ImageRoot::from_fd(fd, &real, Crossing::Allowed);
     if let Some(pivot) = &s.pivot_root {
         let new = &pivot.value.new;
@@ -139,12 +155,24 @@ fn tree(s: &Settings) -> Result<TreeFacts> {
             .is_some_and(|bin| bin.file_type() != FileType::Symlink),
         machine_id: crate::image::machine_id(&root)?,
         open_to_others: !mount.contains(StatVfsMountFlags::NOSUID) && open_to_others(&real),
-        path: real,
+        path: match &template {
+            None => real,
+            Some(_) => in_real_directory(&wanted),
+        },
+        template,
         owner,
         unmappable,
         read_only: mount.contains(StatVfsMountFlags::RDONLY),
-        is_host_root: (stat.st_dev, stat.st_ino) == (host.st_dev, host.st_ino),
+        is_host_root,
     })
+}
+
+/// Where something will be that is not there yet.
+fn in_real_directory(path: &Path) -> PathBuf {
+    match (path.parent().and_then(|above| std::fs::canonicalize(above).ok()), path.file_name()) {
+        (Some(above), Some(name)) => above.join(name),
+        _ => path.to_owned(),
+    }
 }
 
 /// Whether the tree looks like an operating system; what kept us from looking matters only if that is `needed`.

@@ -41,6 +41,7 @@ pub fn facts() -> Facts {
         settings_file: None,
         tree: TreeFacts {
             path: "/t".into(),
+            template: None,
             owner: (0, 0),
             os_release: true,
             usr: true,

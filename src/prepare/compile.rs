@@ -69,9 +69,12 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
         Action::MountTree { read_only, .. } => {
             let mut attributes = inputs.tree_attributes();
             attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, *read_only);
-            let tree = inputs.open_tree(Reach::Tree, attributes)?;
-            let kind = OpKind::AttachRoot { mount: tree.as_raw_fd(), at: c_path(Path::new(STAGING))? };
-            out.keep.push(tree);
+            let kind = root(inputs.open_tree(Reach::Tree, attributes)?, out)?;
+            push(out, false, n, optional, kind);
+        }
+        // A copy that is thrown away takes the changes itself.
+        Action::MountOverlay { .. } if inputs.context.tree.is_thrown_away() => {
+            let kind = root(inputs.open_tree(Reach::Mount, inputs.tree_attributes())?, out)?;
             push(out, false, n, optional, kind);
         }
         Action::MountOverlay { .. } => {
@@ -97,9 +100,8 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
             let owner = inputs.owner();
             let links = inputs.context.tree.links_into_usr()?;
             let flags = MountAttrFlags::MOUNT_ATTR_STRICTATIME;
-            let root = fs::tmpfs(options, flags, "an empty root", owner, |at| fs::fill_root(at, &links, owner))?;
-            let kind = OpKind::AttachRoot { mount: root.as_raw_fd(), at: c_path(Path::new(STAGING))? };
-            out.keep.push(root);
+            let empty = fs::tmpfs(options, flags, "an empty root", owner, |at| fs::fill_root(at, &links, owner))?;
+            let kind = root(empty, out)?;
             push(out, false, n, optional, kind);
         }
         Action::PivotRoot => push(out, false, n, optional, OpKind::Pivot),
@@ -137,6 +139,12 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
         }
     }
     Ok(())
+}
+
+fn root(mount: OwnedFd, out: &mut Compiled) -> Result<OpKind> {
+    let kind = OpKind::AttachRoot { mount: mount.as_raw_fd(), at: c_path(Path::new(STAGING))? };
+    out.keep.push(mount);
+    Ok(kind)
 }
 
 fn split(path: &Path) -> Result<(CString, CString)> {

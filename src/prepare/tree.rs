@@ -2,14 +2,20 @@
 //! The tree of the container: opened once, locked, then only used by descriptor.
 
 use crate::error::{Code, Diagnostic, Origin, Result};
-use crate::image::{Crossing, ImageRoot, MapNamespace, MountsBelow, TreeLock, lock_tree, unmappable_mounts};
+use crate::image::{
+    Crossing, ImageRoot, MapNamespace, MountsBelow, TreeLock, copy_tree, lock_tree, make_from_template,
+    unmappable_mounts,
+};
 use crate::plan::Plan;
+use crate::sys::btrfs::is_subvolume;
 use crate::sys::mount_attr::{Reach, attributes, idmap, make_private};
 use crate::sys::ofd_lock::LockKind;
+use crate::undo::{PathRelease, Undo};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The tree, held for the container's life.
@@ -23,11 +29,19 @@ pub struct Tree {
     origin: Origin,
     /// Holds the locks.
     lock: Option<TreeLock>,
+    /// Nobody else uses it and it goes at the end, so changes are made to it.
+    throw_away: bool,
 }
 
 impl Tree {
-    /// Opens and locks the tree. Fails when it is in use.
-    pub fn open(plan: &Plan) -> Result<Self> {
+    /// Opens and locks the tree, making it or a copy of it first where that was asked for. Fails when it is in use.
+    pub fn open(plan: &Plan, undo: &mut Undo) -> Result<Self> {
+        if let Some(template) = &plan.tree.template {
+            let other = hidden_beside(&plan.tree.path)?;
+            let ticket = undo.push(PathRelease::RemoveCopy(other.clone()), "the copy of the template")?;
+            make_from_template(&template.value, &plan.tree.path, &other).map_err(|d| d.origin(&template.origin))?;
+            undo.forget(ticket);
+        }
         let path = plan.tree.path.clone();
         let origin = plan.tree.origin.clone();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -37,10 +51,26 @@ impl Tree {
                 .origin(&origin)
         })?;
         let mode = if plan.tree.read_only { LockKind::Shared } else { LockKind::Exclusive };
-        let lock = match plan.tree.lock {
-            true => Some(lock_tree(top.as_fd(), mode).map_err(|d| d.origin(&origin))?),
-            false => None,
-        };
+        let (mut top, mut path) = (top, path);
+        let mut throw_away = plan.tree.ephemeral && is_subvolume(top.as_fd());
+        let mut lock = None;
+        if plan.tree.lock && !throw_away {
+            match lock_tree(top.as_fd(), mode) {
+                Ok(taken) => lock = Some(taken),
+                // An overlay needs a tree that stays as it is; a copy does not.
+                Err(d) if plan.tree.ephemeral && d.code() == Code::TreeBusy => throw_away = true,
+                Err(d) => return Err(d.origin(&origin)),
+            }
+        }
+        if throw_away {
+            let copy = if is_mount_point(top.as_fd()) { hidden_in(&path)? } else { hidden_beside(&path)? };
+            undo.push(PathRelease::RemoveCopy(copy.clone()), "the copy of the tree")?;
+            copy_tree(top.as_fd(), &path, &copy).map_err(|d| d.origin(&origin))?;
+            top = rustix::fs::open(&copy, flags, Mode::empty()).map_err(|e| {
+                Diagnostic::new(Code::TreeMissing, format!("cannot open the copy {}", copy.display())).errno(e)
+            })?;
+            path = copy;
+        }
         let copied = top.try_clone();
         let copied = copied
             .map_err(|e| Diagnostic::new(Code::Prepare, format!("cannot use the tree {}", path.display())).io(&e))?;
@@ -48,7 +78,12 @@ impl Tree {
             None => (copied, path),
             Some(new) => root_below(ImageRoot::from_fd(copied, &path, Crossing::Allowed), new)?,
         };
-        Ok(Self { top, fd, path, origin, lock })
+        Ok(Self { top, fd, path, origin, lock, throw_away })
+    }
+
+    /// Whether it is a copy that goes at the end.
+    pub fn is_thrown_away(&self) -> bool {
+        self.throw_away
     }
 
     /// Where the root directory is on the host.
@@ -169,4 +204,26 @@ fn root_below(tree: ImageRoot, new: &Path) -> Result<(OwnedFd, PathBuf)> {
     let path = std::fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd()))
         .map_err(|e| Diagnostic::new(Code::Prepare, format!("cannot find out where {} is", tree.show(new))).io(&e))?;
     Ok((dir, path))
+}
+
+/// A name beside a tree that nobody has, hidden as its lock file is.
+fn hidden_beside(tree: &Path) -> Result<PathBuf> {
+    Ok(tree.with_file_name(hidden_name(tree)?))
+}
+
+/// The same inside of it: beside a mount point is another file system.
+fn hidden_in(tree: &Path) -> Result<PathBuf> {
+    Ok(tree.join(hidden_name(tree)?))
+}
+
+fn hidden_name(tree: &Path) -> Result<OsString> {
+    let mut name = OsString::from(".#spawn-copy-");
+    name.push(tree.file_name().unwrap_or_default());
+    name.push(format!("-{}", &super::random_id()?.plain()[..16]));
+    Ok(name)
+}
+
+fn is_mount_point(dir: BorrowedFd<'_>) -> bool {
+    let seen = rustix::fs::statx(dir, c"", AtFlags::EMPTY_PATH, StatxFlags::TYPE);
+    seen.is_ok_and(|x| x.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }

@@ -63,6 +63,8 @@ pub enum PathRelease {
     RemoveDir(#[serde(with = "byte_path")] PathBuf),
     /// Removes a directory of ours with what is in it: at most 8 levels, no other file system, no link followed.
     RemoveTree(#[serde(with = "byte_path")] PathBuf),
+    /// Removes a copy of a tree, whatever it holds: a snapshot at once, else directory by directory on one file system.
+    RemoveCopy(#[serde(with = "byte_path")] PathBuf),
     /// Removes a control group and the groups below it; tries for 2 s at most, as they may only just have become empty.
     RemoveCgroup(#[serde(with = "byte_path")] PathBuf),
     /// Deletes a network link of the host by name.
@@ -76,6 +78,7 @@ impl PathRelease {
             Self::RemoveFile(_) => Op::RemoveFile,
             Self::RemoveDir(_) => Op::RemoveDir,
             Self::RemoveTree(_) => Op::RemoveTree,
+            Self::RemoveCopy(_) => Op::RemoveCopy,
             Self::RemoveCgroup(_) => Op::RemoveCgroup,
             Self::DeleteLink(_) => Op::DeleteLink,
         }
@@ -87,6 +90,7 @@ impl PathRelease {
             | Self::RemoveFile(path)
             | Self::RemoveDir(path)
             | Self::RemoveTree(path)
+            | Self::RemoveCopy(path)
             | Self::RemoveCgroup(path) => path.as_os_str().as_bytes(),
             Self::DeleteLink(name) => name.as_bytes(),
         }

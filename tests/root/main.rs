@@ -10,6 +10,7 @@ mod canary;
 mod images;
 
 mod binds;
+mod copies;
 mod exits;
 mod inside;
 mod layers;
@@ -116,6 +117,9 @@ fn main() -> ExitCode {
             layers::volatile_modes,
             layers::a_directory_of_the_tree_becomes_the_root,
             layers::owners_of_binds,
+            copies::a_tree_in_use_is_copied,
+            copies::trees_are_made_from_templates,
+            copies::subvolumes_are_snapshotted,
             planning::a_dry_run_touches_nothing,
             planning::a_dry_run_as_json_is_the_plan,
             planning::names_come_from_the_directory,

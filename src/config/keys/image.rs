@@ -15,8 +15,7 @@ pub(super) const KEYS: &[Key] = &[
         v.path(&mut s.template)
     })
     .mask(26)
-    .since("v219")
-    .not_built("trees cannot be made from a template yet"),
+    .since("v219"),
     Key::option("ephemeral", Image, Flag, "Run on a copy that is thrown away", |s, v| v.flag(&mut s.ephemeral))
         .short('x')
         .file(Exec, "Ephemeral")

@@ -174,6 +174,15 @@ pub fn open_dir(dir: i32, path: &CStr) -> Result<i32> {
     open_dir_resolved(dir, path, if dir == AT_FDCWD { 0 } else { RESOLVE_NO_XDEV })
 }
 
+/// Deletes a subvolume of btrfs (linux/btrfs.h, `BTRFS_IOC_SNAP_DESTROY`). Other file systems refuse.
+pub fn delete_subvolume(dir: i32, name: &CStr) -> Result<usize> {
+    const SNAP_DESTROY: usize = 0x5000_940f;
+    let mut arguments = [0u8; 4096];
+    let name = name.to_bytes();
+    arguments.get_mut(8..8 + name.len()).ok_or(ENOENT)?.copy_from_slice(name);
+    call!(number::IOCTL, dir, SNAP_DESTROY, arguments.as_ptr())
+}
+
 /// Opens a directory by a path whose links are followed inside of `root` only.
 pub fn open_dir_inside(root: i32, path: &CStr) -> Result<i32> {
     const RESOLVE_NO_MAGICLINKS: u64 = 2;

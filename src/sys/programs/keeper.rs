@@ -130,6 +130,7 @@ fn undo(op: Op, fd: i32, text: &[u8]) -> calls::Result<()> {
             calls::unlink(calls::AT_FDCWD, path, calls::AT_REMOVEDIR)?;
         }
         Op::RemoveTree => remove::tree(path)?,
+        Op::RemoveCopy => remove::copy(path)?,
         Op::RemoveInside => remove::inside(fd, path)?,
         Op::RemoveCgroup => remove::cgroups(path, PATIENCE_MS)?,
         Op::DeleteLink => {
