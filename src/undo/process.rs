@@ -4,6 +4,7 @@
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 
 /// A process for good: its pid, and when it was started. Until the next boot no other process has the same pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +23,10 @@ impl ProcessId {
 
     /// This process.
     pub fn myself() -> Option<Self> {
-        Self::of(std::process::id() as i32)
+        static MYSELF: OnceLock<Option<ProcessId>> = OnceLock::new();
+        let pid = std::process::id() as i32;
+        // A clone of this process is another one.
+        MYSELF.get_or_init(|| Self::of(pid)).filter(|known| known.pid == pid).or_else(|| Self::of(pid))
     }
 
     /// Whether it still runs. One that has ended but was not reaped yet does not.
