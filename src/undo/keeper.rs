@@ -13,11 +13,14 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg, socketpair,
 };
+use rustix::pipe::PipeFlags;
 use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, getpid, pidfd_open};
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a message may wait for a keeper that does not take it (it was stopped, say).
@@ -65,6 +68,19 @@ impl Keeper {
     pub fn ease_moves(&self) {
         // A keeper that does not run shows at the next push.
         let _told = self.send(Op::StayInGroup, 0, None, &[]);
+    }
+
+    /// Lets it put a process into the control group with this directory. It does nothing and stays until the descriptor that
+    /// comes back is closed, by this process or by its end.
+    pub fn occupy(&self, group: &Path) -> Result<OwnedFd> {
+        let failed = |errno: Errno| {
+            Diagnostic::new(Code::Prepare, format!("cannot occupy the control group {}", group.display())).errno(errno)
+        };
+        let (theirs, ours) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
+        let mut text = group.as_os_str().as_bytes().to_vec();
+        text.push(0);
+        self.send(Op::Occupy, 0, Some(theirs.as_fd()), &text)?;
+        above_stdio(ours).map_err(failed)
     }
 
     /// Which process it is.

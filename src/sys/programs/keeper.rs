@@ -106,6 +106,13 @@ fn take_in(list: &mut List, message: &[u8], fd: Option<i32>) -> Option<Ending> {
             let _moved = group::stay();
             fd
         }
+        Some((Op::Occupy, _, text)) => {
+            if let (Ok(path), Some(pipe)) = (CStr::from_bytes_until_nul(text), fd) {
+                // Only figures are lost without it.
+                let _occupied = group::occupy(path, pipe);
+            }
+            fd
+        }
         Some((op, id, text)) if list.push(id, op, fd, text) => None,
         _ => fd,
     };
@@ -118,7 +125,7 @@ fn take_in(list: &mut List, message: &[u8], fd: Option<i32>) -> Option<Ending> {
 fn undo(op: Op, fd: i32, text: &[u8]) -> calls::Result<()> {
     let path = CStr::from_bytes_until_nul(text).map_err(|_| calls::ENOENT)?;
     match op {
-        Op::Done | Op::Released | Op::Hold | Op::StayInGroup => {}
+        Op::Done | Op::Released | Op::Hold | Op::StayInGroup | Op::Occupy => {}
         Op::KillProcess => {
             calls::pidfd_kill(fd)?;
             calls::poll(&mut [Poll { fd, wanted: POLLIN, got: 0 }], Some(Time::milliseconds(PATIENCE_MS)))?;
