@@ -4,6 +4,7 @@
 //! Everything runs on the caller's thread (see `runtime`). [`Bus`] is a connection: its calls wait, bounded by
 //! [`WAIT`]; between calls its [`Bus::fd`] belongs into the caller's own epoll set.
 
+mod consumed;
 mod failure;
 mod inbox;
 mod machine;

@@ -40,13 +40,13 @@ pub struct Io {
 impl Usage {
     /// Reads the group; never fails, and a group that is gone gives nothing.
     pub fn read(hierarchy: &Hierarchy, group: &Group) -> Self {
-        // systemd removes a group as soon as it is empty: first what matters most.
+        // systemd removes a group as soon as it is empty: first what nobody else remembers.
         let sums = Self {
-            cpu: group.read("cpu.stat").ok().and_then(|t| keyed(&t, "usage_usec")).map(Duration::from_micros),
-            oom_kills: oom_kills(group),
-            memory_peak: number(group, "memory.peak"),
             tasks_peak: number(group, "pids.peak"),
             io: group.read("io.stat").ok().map(|t| io(&t)),
+            oom_kills: oom_kills(group),
+            memory_peak: number(group, "memory.peak"),
+            cpu: group.read("cpu.stat").ok().and_then(|t| keyed(&t, "usage_usec")).map(Duration::from_micros),
             ..Self::default()
         };
         Self { memory: number(group, "memory.current"), tasks: tasks(hierarchy, group), ..sums }

@@ -7,7 +7,7 @@ use super::bus_source::{BusSource, Registered};
 use super::console::HeldConsole;
 use super::keeper_source::KeeperSource;
 use super::sources::{ControlSource, NotifySource};
-use super::usage::{Consumed, OomSource};
+use super::usage::{Consumed, Memory, OomSource};
 use crate::error::Result;
 use crate::log::{self, MessageId};
 use crate::supervise::notify::{Ending, ManagerNotify};
@@ -96,9 +96,14 @@ impl Boot {
                 observe(session, &manager, event);
             },
         });
-        if let Some(oom) = &mut oom {
-            oom.look();
-        }
+        let memory = match &mut oom {
+            Some(oom) => {
+                oom.look();
+                Memory::Counted
+            }
+            None => Memory::NotCounted,
+        };
+        consumed.complete(session, place, memory);
         outcome
     }
 }

@@ -9,35 +9,69 @@ use crate::log::{self, MessageId};
 use crate::supervise::{Request, Source};
 use crate::sys::child;
 use rustix::fd::{AsFd, BorrowedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// The last figures of a container. systemd removes the group as soon as it is empty, so they are taken early.
+/// The last figures of a container. systemd removes the group as soon as it is empty, which is before its last process
+/// can be waited for, so it may be faster than we are.
 #[derive(Default)]
-pub struct Consumed(Usage);
+pub struct Consumed {
+    usage: Usage,
+    ended: Option<Ended>,
+}
+
+/// The figures once the first process was gone.
+struct Ended {
+    /// Where the group was still there.
+    usage: Usage,
+    /// CPU time of the first process and of all that it has waited for, as the kernel remembers it.
+    cpu: Option<Duration>,
+}
 
 impl Consumed {
-    /// Takes the figures of a container whose first process is gone. Where its group is gone too, the kernel still has the
-    /// CPU time of that process and of all that it has waited for.
+    /// Takes the figures of a container whose first process is gone.
     pub fn last_sample(&mut self, place: &Place, leader: BorrowedFd<'_>) {
-        self.sample(place);
-        if place.group().is_some() && self.0.cpu.is_none() {
-            self.0.cpu = child::cpu_time(leader).ok().flatten();
+        if let (Some(hierarchy), Some(group)) = (&place.hierarchy, place.group()) {
+            let usage = Usage::read(hierarchy, group);
+            self.ended = Some(Ended { usage, cpu: child::cpu_time(leader).ok().flatten() });
         }
+    }
+
+    /// Completes the last figures: from systemd, which reads a scope's group before it removes it, then from what was
+    /// read earlier. `memory`: whether the container's memory was counted.
+    pub fn complete(&mut self, session: &Session<'_>, place: &Place, memory: Memory) {
+        let Some(Ended { usage, cpu }) = self.ended.take() else { return };
+        let lost = usage.cpu.is_none() || (memory == Memory::Counted && usage.memory_peak.is_none());
+        let remembered = match (&place.scope, session.bus.borrow_mut().as_mut()) {
+            // Without an answer these figures are not told, which is all that is lost.
+            (Some(scope), Some(bus)) if lost => bus.scope_usage(scope).unwrap_or_default(),
+            _ => Usage::default(),
+        };
+        let usage = usage.or_earlier(remembered).or_earlier(Usage { cpu, ..Usage::default() });
+        self.usage = usage.or_earlier(std::mem::take(&mut self.usage));
     }
 
     /// Takes the figures as they are now.
     pub fn sample(&mut self, place: &Place) {
         if let (Some(hierarchy), Some(group)) = (&place.hierarchy, place.group()) {
-            let earlier = std::mem::take(&mut self.0);
-            self.0 = Usage::read(hierarchy, group).or_earlier(earlier);
+            let earlier = std::mem::take(&mut self.usage);
+            self.usage = Usage::read(hierarchy, group).or_earlier(earlier);
         }
     }
 
     /// Tells them, to the journal and with `-v`.
     pub fn tell(&self, session: &Session<'_>) {
-        let (name, usage) = (&session.plan.machine, &self.0);
+        let (name, usage) = (&session.plan.machine, &self.usage);
         log::info!(session.log, MessageId::Consumed, step: "end", "{name} {usage}");
     }
+}
+
+/// Whether a group's memory is counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// Its figures are there.
+    Counted,
+    /// The hierarchy has no memory controller.
+    NotCounted,
 }
 
 /// Tells of each kill for want of memory while the container runs.

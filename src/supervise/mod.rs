@@ -257,6 +257,10 @@ impl Supervisor<'_, '_, '_> {
             Action::Ask(signal) => (signal, Some(Event::Stopping)),
             Action::Kill => (SignalNumber::KILL, Some(Event::Killed)),
         };
+        // machined of systemd 258 and later sends SIGTERM to the supervisor of a machine whose leader is gone.
+        if self.leader_is_gone().unwrap_or(false) {
+            return;
+        }
         if let Some(event) = event {
             (self.observer)(event);
         }

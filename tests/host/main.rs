@@ -53,6 +53,7 @@ fn main() -> ExitCode {
             machined::an_image_is_started_by_name,
             journal::own_messages_have_fields,
             journal::the_end_says_what_was_consumed,
+            journal::what_was_consumed_is_told_of_a_group_that_is_gone,
             journal::failures_have_their_code,
             journal::no_secret_is_seen_anywhere,
             journal::a_console_that_nobody_watches_is_there_once,
