@@ -65,7 +65,7 @@ fn main() -> ExitCode {
             namespaces::ownership_off_map_auto,
             namespaces::mounts_below_the_tree_are_mapped_too,
             namespaces::a_tree_that_cannot_be_mapped,
-            namespaces::a_tree_that_others_can_reach_gets_a_warning,
+            namespaces::a_tree_that_others_can_reach_is_remarked,
             mounting::mounts_and_flags_are_these,
             mounting::a_network_of_its_own_has_a_sys_of_its_own,
             mounting::masked_files_are_empty_and_stay_so,
