@@ -13,6 +13,7 @@ mod signals;
 mod stdio;
 mod stop;
 mod stream;
+mod sudo;
 mod terminal;
 #[cfg(test)]
 mod tests;
