@@ -6,6 +6,7 @@ mod console;
 mod event;
 mod flow;
 mod hotkeys;
+mod job;
 pub mod notify;
 mod outcome;
 pub mod pty;
