@@ -50,6 +50,7 @@ pub fn main(argv: Vec<OsString>) -> u8 {
         // Which says the same as a notice, so not with --quiet.
         Invocation::SystemdNspawn => log::notice!(&log, MessageId::Degraded, "{warning}"),
     });
+    plan.remarks.iter().for_each(|remark| log::info!(&log, MessageId::Notice, "{remark}"));
     launch::run(&plan, &log)
 }
 

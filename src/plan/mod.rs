@@ -15,7 +15,7 @@ mod probe;
 mod process;
 mod step;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod users;
 
 pub use build::build;
@@ -87,6 +87,8 @@ pub struct Plan {
     pub notices: Vec<String>,
     /// What is worse than was asked for.
     pub warnings: Vec<String>,
+    /// What is as usual and yet good to know: for `-v` and the journal.
+    pub remarks: Vec<String>,
 }
 
 /// What a person should hear of a plan.
@@ -96,6 +98,8 @@ pub(crate) struct Told {
     pub notices: Vec<String>,
     /// Said in any case.
     pub warnings: Vec<String>,
+    /// Said with `-v`.
+    pub remarks: Vec<String>,
 }
 
 /// The tree of the container.

@@ -6,6 +6,7 @@ mod console;
 mod event;
 mod flow;
 mod hotkeys;
+mod job;
 pub mod notify;
 mod outcome;
 pub mod pty;
@@ -13,6 +14,7 @@ mod signals;
 mod stdio;
 mod stop;
 mod stream;
+mod sudo;
 mod terminal;
 #[cfg(test)]
 mod tests;
@@ -257,6 +259,10 @@ impl Supervisor<'_, '_, '_> {
             Action::Ask(signal) => (signal, Some(Event::Stopping)),
             Action::Kill => (SignalNumber::KILL, Some(Event::Killed)),
         };
+        // machined of systemd 258 and later sends SIGTERM to the supervisor of a machine whose leader is gone.
+        if self.leader_is_gone().unwrap_or(false) {
+            return;
+        }
         if let Some(event) = event {
             (self.observer)(event);
         }

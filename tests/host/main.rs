@@ -11,6 +11,7 @@ mod journal;
 mod machined;
 mod many;
 mod scope;
+mod sudo;
 mod units;
 
 use common::runner::{self, cases};
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
             machined::an_image_is_started_by_name,
             journal::own_messages_have_fields,
             journal::the_end_says_what_was_consumed,
+            journal::what_was_consumed_is_told_however_late_it_is_read,
             journal::failures_have_their_code,
             journal::no_secret_is_seen_anywhere,
             journal::a_console_that_nobody_watches_is_there_once,
@@ -64,6 +66,9 @@ fn main() -> ExitCode {
             journal::a_clash_of_ids_is_told,
             journal::a_failed_start_takes_the_link_back,
             journal::a_restart_of_journald_is_survived,
+            sudo::the_terminal_works_and_is_restored,
+            sudo::the_keyboard_reaches_a_payload_with_piped_output,
+            sudo::in_the_background_it_runs_on,
             units::spawn_service_boots_reboots_and_stops[400],
             units::machinectl_start_and_enable_use_it[300],
             units::notify_ready_waits_for_the_guest[180],

@@ -219,11 +219,24 @@ fn path_number(value: &str, kind: table::Number) -> std::result::Result<Vec<(Str
     }
 }
 
+/// Columns of a terminal that a list is broken for.
+const LINE: usize = 100;
+
 fn known_names(unknown: &str) -> String {
     let mut names: Vec<&str> = table::names().collect();
     let unknown = unknown.to_ascii_lowercase();
     names.sort_by_key(|name| (distance(&unknown, &name.to_ascii_lowercase()), *name));
-    format!("did you mean {}? There are {}", names[0], names.join(", "))
+    let mut text = format!("did you mean {}? There are", names[0]);
+    let mut width = "  help: ".len() + text.len();
+    for (at, name) in names.iter().enumerate() {
+        // A comma may follow.
+        let breaks = width + 1 + name.len() + 1 > LINE;
+        text += if breaks { "\n        " } else { " " };
+        width = if breaks { 8 } else { width + 1 } + name.len() + 1;
+        text += name;
+        text += if at + 1 < names.len() { "," } else { "" };
+    }
+    text
 }
 
 /// Edit distance: insertions, deletions and replacements of bytes.
