@@ -22,7 +22,7 @@ mod surroundings;
 mod swaps;
 
 use common::runner::{self, cases};
-use common::{Case, HostState, Outcome, Pty, skip};
+use common::{Case, HostState, Outcome, Pty, crowd, in_use, killing, skip};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -121,18 +121,18 @@ fn main() -> ExitCode {
             faults::every_call_fails_closed_without_user_namespace[300],
             faults::every_call_fails_closed_with_user_namespace[300],
             faults::every_call_fails_closed_with_stub_and_user[300],
-            faults::killed_supervisor_leaves_nothing[300],
-            faults::killed_supervisor_leaves_no_link[300],
-            faults::supervisor_and_keeper_killed,
-            faults::supervisor_and_keeper_killed_with_link,
-            faults::killed_keeper_is_replaced,
-            faults::hup_quit_and_term_are_orderly,
-            faults::hundred_at_once[300],
-            faults::tree_in_use,
-            faults::name_in_use,
-            faults::not_a_tree,
-            faults::read_only_host,
-            faults::tree_without_idmap,
+            killing::supervisor_leaves_nothing[300],
+            killing::supervisor_leaves_no_link[300],
+            killing::supervisor_and_keeper,
+            killing::supervisor_and_keeper_with_link,
+            killing::keeper_is_replaced,
+            killing::hup_quit_and_term_are_orderly,
+            crowd::hundred_at_once[300],
+            in_use::tree,
+            in_use::name,
+            in_use::not_a_tree,
+            in_use::read_only_host,
+            in_use::tree_without_idmap,
             inside::only_the_first_three_descriptors,
             inside::pid_1_shows_nothing_of_the_caller,
             inside::self_exe_is_not_spawn,
