@@ -3,6 +3,7 @@
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
+use std::io;
 use std::os::fd::OwnedFd;
 
 /// A process for good: its pid, and when it was started. Until the next boot no other process has the same pair.
@@ -17,17 +18,25 @@ pub struct ProcessId {
 impl ProcessId {
     /// The process that has this pid now.
     pub fn of(pid: i32) -> Option<Self> {
-        stat(pid).map(|stat| Self { pid, start_time: stat.start_time })
+        stat(pid).ok().flatten().map(|stat| Self { pid, start_time: stat.start_time })
     }
 
     /// This process.
-    pub fn myself() -> Option<Self> {
-        Self::of(std::process::id() as i32)
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn myself() -> io::Result<Self> {
+        let pid = std::process::id() as i32;
+        let stat = stat(pid)?.ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Self { pid, start_time: stat.start_time })
     }
 
     /// Whether it still runs. One that has ended but was not reaped yet does not.
     pub fn is_alive(&self) -> bool {
-        stat(self.pid).is_some_and(|now| now.start_time == self.start_time && !matches!(now.state, 'Z' | 'X'))
+        stat(self.pid)
+            .ok()
+            .flatten()
+            .is_some_and(|now| now.start_time == self.start_time && !matches!(now.state, 'Z' | 'X'))
     }
 
     /// A pidfd of it; `None` when it is gone.
@@ -49,8 +58,11 @@ struct Stat {
     start_time: u64,
 }
 
-fn stat(pid: i32) -> Option<Stat> {
-    let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+fn stat(pid: i32) -> io::Result<Option<Stat>> {
+    std::fs::read(format!("/proc/{pid}/stat")).map(|text| parse(&text))
+}
+
+fn parse(text: &[u8]) -> Option<Stat> {
     // The name stands in brackets and may hold anything, brackets and line ends included.
     let end = text.iter().rposition(|byte| *byte == b')')?;
     let mut fields = std::str::from_utf8(&text[end + 1..]).ok()?.split_ascii_whitespace();

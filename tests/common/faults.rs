@@ -319,6 +319,11 @@ fn names_the_step(stderr: &str, reasons: &[&str]) -> Result<(), String> {
     if stderr.contains("panicked") || first.contains("out of turn") {
         return Err("the error does not say what failed".into());
     }
+    // What is found out when the end has been seen has no remedy; a timeout is its own.
+    if !stderr.contains("\n  help: ") && !["ENOENT", "ETIMEDOUT", "EINTR", "ENOTDIR"].iter().any(|e| stderr.contains(e))
+    {
+        return Err("no line says what to do".into());
+    }
     // The channel by which a child tells its reason can itself be what fails.
     if !reasons.iter().any(|reason| stderr.contains(reason)) && !stderr.contains("did not say why") {
         return Err(format!("no line says {reasons:?}"));
