@@ -272,6 +272,11 @@ pub fn escape(bytes: &std::ffi::OsStr) -> String {
 pub type Built = Result<Plan, Vec<Diagnostic>>;
 
 impl Plan {
+    /// Whether a step mounts something at exactly this path.
+    pub fn mounts_on(&self, path: &str) -> bool {
+        self.steps.iter().any(|s| matches!(&s.action, Action::Mount(m) if m.target == std::path::Path::new(path)))
+    }
+
     /// Whether the tree is seen through an idmapped mount.
     pub fn idmapped(&self) -> bool {
         matches!(
