@@ -16,6 +16,8 @@ mod process;
 mod step;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod users;
 
 pub use build::build;
