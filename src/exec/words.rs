@@ -100,7 +100,7 @@ fn describe(action: &Action, part: Part) -> (String, Code) {
                 Source::Inaccessible => "an inaccessible node".into(),
             };
             match part {
-                Part::Open => format!("cannot open the mount point {target} in the image"),
+                Part::Open => format!("cannot open the mount point {target} in the container"),
                 Part::Create => format!("cannot make the mount point {target} in the image"),
                 Part::Type => format!("cannot mount {source} on {target}, which is of another type"),
                 Part::Attributes => format!("cannot set the mount flags of {target}"),
@@ -151,7 +151,17 @@ fn init(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
                 None => d,
             }
         }
-        other => Diagnostic::new(Code::ChildStep, format!("cannot {}", other.what())).errno(errno),
+        other => {
+            let d = Diagnostic::new(Code::ChildStep, format!("cannot {}", other.what())).errno(errno);
+            match (other, errno) {
+                (InitStep::CgroupNamespace | InitStep::MountNamespace, Errno::NOSPC) => {
+                    d.help("raise the limits of namespaces below /proc/sys/user")
+                }
+                (InitStep::Keyring, Errno::DQUOT) => d.help("raise kernel.keys.root_maxkeys with sysctl(8)"),
+                (InitStep::Seccomp, _) => d.help("use a kernel with seccomp filters (CONFIG_SECCOMP_FILTER)"),
+                _ => d,
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::*;
 use crate::bus::properties::TypedProperty;
 use crate::error::{Code, Sourced};
 use crate::seccomp;
-use crate::supervise::{plan_stdio, resolve_mode};
+use crate::supervise::{plan_stdio, refuse_passed, resolve_mode};
 
 /// Builds the plan. Pure: the same settings and facts always give the same plan.
 pub fn build(s: &Settings, f: &Facts) -> Built {
@@ -22,7 +22,7 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
     let filter = caps.as_ref().and_then(|c| filter(s, c, user.as_ref(), &mut told).map_err(|d| wrong.extend(d)).ok());
     let console = resolve_mode(s.console.as_ref().map(|c| c.value), s.invocation, &f.stdio);
     let stdio = plan_stdio(console, &f.stdio).map_err(|d| wrong.extend(d)).ok();
-    wrong.extend(s.properties.iter().filter_map(|p| TypedProperty::parse(p).err()));
+    wrong.extend(refuse_passed(&f.listen_fds, s.invocation));
     let (Some(machine), Some(user), Some(caps), Some(filter), Some(stdio), true) =
         (machine, user, caps, filter, stdio, wrong.is_empty())
     else {

@@ -16,6 +16,9 @@ mod process;
 mod step;
 #[cfg(test)]
 pub(crate) mod testing;
+mod testing;
+#[cfg(test)]
+mod tests;
 mod users;
 
 pub use build::build;
@@ -276,6 +279,11 @@ pub fn escape(bytes: &std::ffi::OsStr) -> String {
 pub type Built = Result<Plan, Vec<Diagnostic>>;
 
 impl Plan {
+    /// Whether a step mounts something at exactly this path.
+    pub fn mounts_on(&self, path: &str) -> bool {
+        self.steps.iter().any(|s| matches!(&s.action, Action::Mount(m) if m.target == std::path::Path::new(path)))
+    }
+
     /// Whether the tree is seen through an idmapped mount.
     pub fn idmapped(&self) -> bool {
         matches!(

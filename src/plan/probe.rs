@@ -10,7 +10,7 @@ use crate::image::{
     Crossing, ImageRoot, MountsBelow, OsRelease, check_is_os, default_tree, find_machine, unmappable_mounts,
 };
 use crate::model::{CapabilitySet, SettingsMode, StartMode};
-use crate::supervise::StdioFacts;
+use crate::supervise::{FdKind, StdioFacts};
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use std::os::fd::AsFd;
@@ -55,12 +55,13 @@ fn powers() -> CapabilitySet {
     CapabilitySet(rustix::thread::capabilities(None).map(|c| c.effective.bits()).unwrap_or(0))
 }
 
-fn listen_fds() -> u32 {
+fn listen_fds() -> Vec<FdKind> {
     let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
-    match (number("LISTEN_PID"), number("LISTEN_FDS")) {
+    let count = match (number("LISTEN_PID"), number("LISTEN_FDS")) {
         (Some(pid), Some(n)) if pid == std::process::id() => n.min(1024),
         _ => 0,
-    }
+    };
+    (3..3 + count as i32).map(FdKind::of_number).collect()
 }
 
 /// Our own hard limits, in the kernel's numbering (asm-generic/resource.h).
@@ -200,6 +201,7 @@ fn host() -> HostFacts {
         extra_devices,
         nr_open: nr_open.unwrap_or(512 * 1024),
         pid1_limits: [row(6), row(11)],
+        selinux: Path::new("/sys/fs/selinux/enforce").exists(),
     }
 }
 

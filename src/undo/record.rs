@@ -43,7 +43,7 @@ impl Record {
     /// # Errors
     /// When `/proc` cannot be read.
     pub fn of_this_process() -> io::Result<Self> {
-        let supervisor = ProcessId::myself().ok_or(io::ErrorKind::NotFound)?;
+        let supervisor = ProcessId::myself()?;
         Ok(Self {
             version: VERSION,
             boot_id: boot_id()?,

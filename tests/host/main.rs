@@ -15,7 +15,7 @@ mod sudo;
 mod units;
 
 use common::runner::{self, cases};
-use common::{Outcome, skip};
+use common::{Outcome, crowd, in_use, killing, skip};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -78,12 +78,12 @@ fn main() -> ExitCode {
             many::one_hundred_in_a_loop[240],
             many::one_hundred_at_once[300],
             faults::every_call_fails_closed_in_a_scope[400],
-            faults::killed_supervisor_leaves_nothing[300],
-            faults::supervisor_and_keeper_killed,
-            faults::killed_keeper_is_replaced,
-            faults::hup_quit_and_term_are_orderly,
-            faults::hundred_at_once[300],
-            faults::name_in_use,
+            killing::supervisor_leaves_no_link[300],
+            killing::supervisor_and_keeper_with_link,
+            killing::keeper_is_replaced,
+            killing::hup_quit_and_term_are_orderly,
+            crowd::hundred_at_once[300],
+            in_use::name,
             faults::name_of_a_foreign_unit,
             faults::tree_in_use_by_the_other_launcher,
         ],
