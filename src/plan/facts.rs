@@ -93,8 +93,6 @@ pub struct Facts {
     pub terminal: Terminal,
     /// The number of descriptors that were passed by socket activation.
     pub listen_fds: u32,
-    /// A `.nspawn` file that would apply.
-    pub settings_file: Option<PathBuf>,
     /// The tree.
     pub tree: TreeFacts,
     /// The host.

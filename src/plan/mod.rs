@@ -22,7 +22,7 @@ pub use build::build;
 pub use capabilities::CapabilityPlan;
 pub use explain::explain;
 pub use facts::{Facts, HostFacts, KernelVersion, Terminal, TreeFacts};
-pub use probe::probe;
+pub use probe::{probe, whereabouts};
 pub use step::{Action, Content, Missing, MountStep, Shared, Source, Step, WriteHow, describe_attributes};
 
 use crate::config::{Invocation, Settings};

@@ -38,7 +38,6 @@ pub fn facts() -> Facts {
         stdio: StdioFacts([FdKind::Plain; 3]),
         terminal: Terminal::default(),
         listen_fds: 0,
-        settings_file: None,
         tree: TreeFacts {
             path: "/t".into(),
             owner: (0, 0),
