@@ -2,6 +2,7 @@
 //! The face of the program: from the words of the command line to the exit status.
 
 use super::{Caller, Command, invocation, parse, render, secrets};
+use crate::config::file::{self, search::Directories};
 use crate::config::{Invocation, Settings};
 use crate::error::Diagnostic;
 use crate::launch;
@@ -30,6 +31,13 @@ pub fn main(argv: Vec<OsString>) -> u8 {
             Ok(machine) => launch::cleanup(&machine, name, &logger(&settings, false)),
             Err(mistakes) => refuse(name, &mistakes),
         };
+    }
+    let loaded = file::load(settings, &Directories::default(), &plan::whereabouts);
+    let settings = loaded.settings;
+    let log = logger(&settings, false);
+    loaded.warnings.iter().for_each(|warning| log::warning!(&log, MessageId::SettingsFile, "{warning}"));
+    if !loaded.mistakes.is_empty() {
+        return refuse(name, &loaded.mistakes);
     }
     let made = plan::make(&settings);
     let plan = match made {

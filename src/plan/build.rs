@@ -2,7 +2,6 @@
 //! Settings and facts become a plan, or every reason why they cannot.
 
 use super::*;
-use crate::bus::properties::TypedProperty;
 use crate::error::{Code, Sourced};
 use crate::seccomp;
 use crate::supervise::{plan_stdio, refuse_passed, resolve_mode};
@@ -106,20 +105,6 @@ fn refusals(s: &Settings, f: &Facts) -> Vec<Diagnostic> {
                 .help("add --ephemeral to run on a throw-away layer above it"),
         );
     }
-    if let Some(file) = &f.settings_file
-        && s.settings_mode.as_ref().is_none_or(|m| m.value != SettingsMode::No)
-    {
-        wrong.push(
-            Diagnostic::new(
-                Code::SettingsFileUnread,
-                format!(
-                    "the settings file {} applies to this machine, and reading it is not built yet",
-                    file.display()
-                ),
-            )
-            .help("say --settings=no to start without it, and give its settings as options"),
-        );
-    }
     if !f.root {
         wrong.push(need_root());
     }
@@ -172,7 +157,10 @@ fn machine_name(s: &Settings, f: &Facts) -> Result<MachineName, Diagnostic> {
             .origin(&mounts::tree_origin(s))
             .help("give one with --machine=")
     })?;
-    if !yes(&s.ephemeral) {
+    // systemd-nspawn has chosen the name before it reads the file that asks for a copy.
+    let too_late =
+        |e: &Sourced<bool>| s.invocation == Invocation::SystemdNspawn && matches!(e.origin, Origin::File { .. });
+    if !s.ephemeral.as_ref().is_some_and(|e| e.value && !too_late(e)) {
         return Ok(name);
     }
     // Several throw-away copies of one tree run side by side.

@@ -95,8 +95,6 @@ pub struct Facts {
     pub terminal: Terminal,
     /// The descriptors from 3 on that were passed by socket activation (sd_listen_fds(3)).
     pub listen_fds: Vec<FdKind>,
-    /// A `.nspawn` file that would apply.
-    pub settings_file: Option<PathBuf>,
     /// The tree.
     pub tree: TreeFacts,
     /// The host.

@@ -16,7 +16,6 @@ mod process;
 mod step;
 #[cfg(test)]
 pub(crate) mod testing;
-mod testing;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -25,7 +24,7 @@ pub use build::build;
 pub use capabilities::CapabilityPlan;
 pub use explain::explain;
 pub use facts::{Facts, HostFacts, KernelVersion, Terminal, TreeFacts};
-pub use probe::probe;
+pub use probe::{probe, whereabouts};
 pub use step::{Action, Content, Missing, MountStep, Shared, Source, Step, WriteHow, describe_attributes};
 
 use crate::config::{Invocation, Settings};

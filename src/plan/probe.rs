@@ -4,12 +4,13 @@
 
 use super::facts::*;
 use crate::config::Settings;
+use crate::config::file::Whereabouts;
 use crate::error::Origin;
 use crate::error::{Code, Diagnostic, Result};
 use crate::image::{
     Crossing, ImageRoot, MountsBelow, OsRelease, check_is_os, default_tree, find_machine, unmappable_mounts,
 };
-use crate::model::{CapabilitySet, SettingsMode, StartMode};
+use crate::model::{CapabilitySet, MachineName, StartMode};
 use crate::supervise::{FdKind, StdioFacts};
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
@@ -35,9 +36,8 @@ pub fn probe(s: &Settings) -> Result<Facts> {
             no_color: std::env::var_os("NO_COLOR").filter(|t| !t.is_empty()),
         },
         listen_fds: listen_fds(),
-        settings_file: settings_file(s, &tree),
         host: host(),
-        host_name: std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|h| h.trim().to_string()),
+        host_name: host_name(),
         hard_limits: hard_limits(),
         random: random(),
         tree,
@@ -161,19 +161,19 @@ fn open_to_others(path: &Path) -> bool {
     path.ancestors().all(|dir| dir.metadata().is_ok_and(|m| m.permissions().mode() & 0o001 != 0))
 }
 
-/// The `.nspawn` file that systemd-nspawn would read: the first of the two configuration directories and the tree's own.
-fn settings_file(s: &Settings, tree: &TreeFacts) -> Option<PathBuf> {
-    if s.settings_mode.as_ref().is_some_and(|m| m.value == SettingsMode::No) {
-        return None;
-    }
+/// The machine whose `.nspawn` files apply, when there is a tree and a name.
+pub fn whereabouts(s: &Settings) -> Option<Whereabouts> {
+    let tree = std::fs::canonicalize(find(s).ok()?.0).ok()?;
     let name = match &s.machine {
-        Some(m) => m.value.to_string(),
-        None => crate::model::MachineName::from_directory(&tree.path)?.to_string(),
+        Some(machine) => machine.value.clone(),
+        None if tree == Path::new("/") => host_name()?.parse().ok()?,
+        None => MachineName::from_directory(&tree)?,
     };
-    let file = format!("{name}.nspawn");
-    let beside = tree.path.parent().filter(|_| !tree.is_host_root).map(|p| p.join(&file));
-    let configured = ["/etc/systemd/nspawn", "/run/systemd/nspawn"].iter().map(|d| Path::new(d).join(&file));
-    configured.chain(beside).find(|p| p.symlink_metadata().is_ok())
+    Some(Whereabouts { name, tree })
+}
+
+fn host_name() -> Option<String> {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|h| h.trim().to_string())
 }
 
 fn host() -> HostFacts {

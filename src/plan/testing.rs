@@ -47,7 +47,6 @@ pub fn facts() -> Facts {
         stdio: StdioFacts([FdKind::Plain; 3]),
         terminal: Terminal::default(),
         listen_fds: Vec::new(),
-        settings_file: None,
         tree: TreeFacts {
             path: "/t".into(),
             owner: (0, 0),

@@ -100,6 +100,11 @@ pub(super) struct Families {
     pub(super) asked: bool,
 }
 
+/// Whether a name is that of an address family, in our table or on this machine.
+pub fn is_address_family(name: &str) -> bool {
+    number(name).is_some()
+}
+
 /// The first list decides whether the named families are the allowed or the refused ones; lists of the other kind
 /// take away from it. `none` allows nothing, an empty list starts anew.
 pub(super) fn resolve(lists: &[Sourced<FilterWords>], posture: Posture) -> Result<Families, Vec<Diagnostic>> {

@@ -21,6 +21,7 @@ pub use abi::Machine;
 pub use bpf::{Instruction, MAX_INSTRUCTIONS};
 pub use compile::compile;
 pub use explain::{AbiSummary, Edit, Explanation, SocketCallFate};
+pub use families::is_address_family;
 
 use crate::config::Invocation;
 use crate::error::Sourced;

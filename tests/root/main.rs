@@ -17,6 +17,7 @@ mod mounting;
 mod namespaces;
 mod planning;
 mod powers;
+mod settings;
 mod streams;
 mod support;
 mod surroundings;
@@ -121,7 +122,9 @@ fn main() -> ExitCode {
             planning::a_name_in_use_is_refused,
             planning::a_tree_in_use_is_refused,
             planning::throw_away_copies,
-            planning::settings_files_are_refused,
+            settings::a_file_beside_the_tree,
+            settings::files_and_drop_ins_of_the_administrator,
+            settings::what_keeps_a_file_from_being_used,
             planning::what_is_not_built_is_refused,
             planning::without_systemd_there_is_one_notice,
             planning::cleanup_removes_leftovers,
