@@ -7,6 +7,9 @@ mandir = $(prefix)/share/man
 unitdir = $(prefix)/lib/systemd/system
 catalogdir = $(prefix)/lib/systemd/catalog
 docdir = $(prefix)/share/doc/spawn
+bashdir = $(prefix)/share/bash-completion/completions
+zshdir = $(prefix)/share/zsh/site-functions
+fishdir = $(prefix)/share/fish/vendor_completions.d
 CARGO_TARGET_DIR ?= target
 export CARGO_TARGET_DIR := $(abspath $(CARGO_TARGET_DIR))
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -40,18 +43,21 @@ lint:
 bench: toolchain
 	benches/run
 
-# The parts of the manual that come from the tables of options and errors.
+# The parts of the manual and of the completions that come from the tables of options, errors and messages.
 man: toolchain
-	UPDATE_EXPECT=1 cargo test --quiet --locked --test man
+	UPDATE_EXPECT=1 cargo test --quiet --locked --test man --test completions the_ knows_the_table
 
 $(binary):
 	$(MAKE) all
 
-# The command, its manual, a unit template and the explanations of its messages.
+# The command, its manual and completions, a unit template and the explanations of its messages.
 install: $(binary)
 	install -D -m 0755 $(binary) $(DESTDIR)$(bindir)/spawn
 	install -D -m 0644 -t $(DESTDIR)$(mandir)/man1 man/*.1
 	install -D -m 0644 -t $(DESTDIR)$(mandir)/man7 man/*.7
+	install -D -m 0644 completions/spawn.bash $(DESTDIR)$(bashdir)/spawn
+	install -D -m 0644 completions/_spawn $(DESTDIR)$(zshdir)/_spawn
+	install -D -m 0644 completions/spawn.fish $(DESTDIR)$(fishdir)/spawn.fish
 	install -D -m 0644 -t $(DESTDIR)$(docdir) README.md SECURITY.md ARCHITECTURE.md CHANGELOG.md
 	install -D -m 0644 units/spawn.catalog $(DESTDIR)$(catalogdir)/spawn.catalog
 	install -d $(DESTDIR)$(unitdir)
