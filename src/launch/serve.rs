@@ -34,7 +34,7 @@ impl Boot {
     /// first: the registration, the links, the processes, the scope or group.
     pub fn serve(mut self, session: &Session<'_>, held: &mut Held, undo: &mut Undo) -> Result<Outcome> {
         let was_registered = self.registered.is_some();
-        let mut consumed = Consumed::default();
+        let mut consumed = Consumed::new(self.place.occupied.take());
         let served = self.supervise(session, held, &mut consumed, undo);
         held.console.flush(session);
         if let Ok(outcome) = &served {
@@ -105,7 +105,7 @@ impl Boot {
             },
         });
         if let Some(oom) = &mut oom {
-            oom.look();
+            oom.tell(consumed.oom_kills());
         }
         outcome
     }

@@ -10,8 +10,9 @@ use crate::image::{
     Crossing, ImageRoot, MountsBelow, OsRelease, check_is_os, default_tree, find_machine, unmappable_mounts,
 };
 use crate::model::{CapabilitySet, SettingsMode, StartMode};
-use crate::supervise::StdioFacts;
+use crate::supervise::{FdKind, StdioFacts};
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
+use rustix::io::Errno;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -54,12 +55,13 @@ fn powers() -> CapabilitySet {
     CapabilitySet(rustix::thread::capabilities(None).map(|c| c.effective.bits()).unwrap_or(0))
 }
 
-fn listen_fds() -> u32 {
+fn listen_fds() -> Vec<FdKind> {
     let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
-    match (number("LISTEN_PID"), number("LISTEN_FDS")) {
+    let count = match (number("LISTEN_PID"), number("LISTEN_FDS")) {
         (Some(pid), Some(n)) if pid == std::process::id() => n.min(1024),
         _ => 0,
-    }
+    };
+    (3..3 + count as i32).map(FdKind::of_number).collect()
 }
 
 /// Our own hard limits, in the kernel's numbering (asm-generic/resource.h).
@@ -96,16 +98,26 @@ fn told() -> Vec<(String, String)> {
         .collect()
 }
 
+/// What helps where a tree cannot be opened. Root is kept out by file systems only that are served by others.
+fn remedy(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ACCESS if rustix::process::geteuid().is_root() => {
+            "let root in: mount it with allow_other or allow_root (FUSE), export it with no_root_squash (NFS)"
+        }
+        Errno::NOTCONN | Errno::STALE => "what serves this file system is gone: unmount it and mount it again",
+        _ => "name an existing directory that holds an operating system",
+    }
+}
+
 fn tree(s: &Settings) -> Result<TreeFacts> {
     let (path, origin) = find(s)?;
-    let failed = |e: rustix::io::Errno| {
+    let failed = |e: Errno| {
         Diagnostic::new(Code::TreeMissing, format!("cannot open the tree {}", path.display()))
             .errno(e)
             .origin(&origin)
-            .help("name an existing directory that holds an operating system")
+            .help(remedy(e))
     };
-    let real = std::fs::canonicalize(&path)
-        .map_err(|e| failed(rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO)))?;
+    let real = std::fs::canonicalize(&path).map_err(|e| failed(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
     let fd =
         rustix::fs::open(&real, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
     let stat = rustix::fs::fstat(&fd).map_err(failed)?;
@@ -189,6 +201,7 @@ fn host() -> HostFacts {
         extra_devices,
         nr_open: nr_open.unwrap_or(512 * 1024),
         pid1_limits: [row(6), row(11)],
+        selinux: Path::new("/sys/fs/selinux/enforce").exists(),
     }
 }
 

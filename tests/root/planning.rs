@@ -3,7 +3,7 @@
 
 use crate::common::{Case, HostState, Outcome, Program, Reason};
 use crate::support::*;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const WAIT: &str = "touch /tmp/up; echo up >/ready; while :; do sleep 1; done";
 
@@ -103,6 +103,20 @@ pub fn missing_and_odd_trees_are_one_error(case: &mut Case) -> Outcome {
     }
     let run = case.spawn().args(["-D", "/", "true"]).run().expect_code(125);
     assert_says(&run, "-x");
+    // Nothing is named, and what looks like a verb is a program.
+    let verb = "\"ps\" is taken as the program to run: verbs are not built yet";
+    for (dir, why) in [(&empty, "has no /usr"), (&PathBuf::from("/"), "is the host's own root")] {
+        for (word, note) in [("ps", true), ("true", false)] {
+            let run = case.spawn().arg(word).dir(dir).run().expect_code(125);
+            for says in ["no tree was named: the current directory", why, "-D DIRECTORY", "-M NAME"] {
+                assert_says(&run, says);
+            }
+            assert_eq!(run.stderr.contains(verb), note, "{run}");
+            assert_eq!(run.stderr.matches("[E").count(), 1, "{run}");
+        }
+        let run = case.spawn_as_nspawn()?.arg("ps").dir(dir).run().expect_code(1);
+        assert_silent_about(&run, "verbs");
+    }
     before.assert_unchanged();
     Ok(())
 }
@@ -116,6 +130,7 @@ pub fn all_mistakes_are_said_at_once(case: &mut Case) -> Outcome {
     for says in ["NoSuchThing", "MemoryMax", "CAP_SYS_TIME"] {
         assert_says(&run, says);
     }
+    assert_eq!(run.stderr.matches("there is no unit property").count(), 1, "said once: {run}");
     before.assert_unchanged();
     Ok(())
 }
