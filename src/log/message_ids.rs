@@ -85,7 +85,7 @@ pub fn catalog() -> String {
         // Writing to a String cannot fail.
         let _ = write!(
             out,
-            "\n-- {}\nSubject: {}\nDefined-By: spawn\nDocumentation: man:spawn(1)\n\n{}\n",
+            "\n-- {}\nSubject: {}\nDefined-By: spawn\nDocumentation: man:spawn-journal(7)\n\n{}\n",
             id.as_str(),
             id.subject(),
             id.body()

@@ -7,7 +7,7 @@ use crate::model::FilterWords;
 use serde::Serialize;
 
 /// Families by number, from `linux/socket.h`.
-const FAMILIES: [&str; 46] = [
+pub(super) const FAMILIES: [&str; 46] = [
     "AF_UNSPEC",
     "AF_UNIX",
     "AF_INET",

@@ -27,6 +27,16 @@ use crate::config::Invocation;
 use crate::error::Sourced;
 use crate::model::{CapabilitySet, FilterWords};
 
+/// The named groups of system calls, each with its `@` (systemd.exec(5), `SystemCallFilter=`).
+pub fn group_names() -> impl Iterator<Item = &'static str> {
+    groups::GROUPS.iter().map(|(name, _)| *name).chain(["@known"])
+}
+
+/// The address families by name, as `AF_INET` (address_families(7)).
+pub fn family_names() -> impl Iterator<Item = &'static str> {
+    families::FAMILIES.into_iter()
+}
+
 /// Whose defaults hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]

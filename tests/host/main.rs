@@ -9,6 +9,7 @@ mod bed;
 mod guest;
 mod journal;
 mod machined;
+mod manual;
 mod many;
 mod scope;
 mod sudo;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
             units::machinectl_start_and_enable_use_it[300],
             units::notify_ready_waits_for_the_guest[180],
             units::a_folder_of_the_case_is_not_a_machine,
+            manual::every_example_works[300],
             many::reboots_in_a_row[240],
             many::the_terminal_stays_across_a_reboot,
             many::one_hundred_in_a_loop[240],

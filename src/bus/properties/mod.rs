@@ -16,6 +16,11 @@ use serde::Serialize;
 use table::Kind;
 use zbus::Variant;
 
+/// The names of the properties that a scope can have, as `--property=` takes them.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    table::names()
+}
+
 /// A property as it is sent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TypedProperty {
