@@ -11,12 +11,15 @@ use crate::plan;
 use crate::sys::own_arguments;
 use rustix::fd::AsFd;
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 
 /// Runs the program and returns its exit status.
 pub fn main(argv: Vec<OsString>) -> u8 {
     let name = invocation(&argv);
     // Before anything else is said or started. Without /proc nobody sees them either.
-    let _no_proc = own_arguments::hide(secrets);
+    if secrets(&argv.iter().map(|word| word.as_bytes()).collect::<Vec<_>>()).iter().any(|part| !part.is_empty()) {
+        let _no_proc = own_arguments::hide(secrets);
+    }
     let settings = match parse(argv, &Caller::of_this_process()) {
         Ok(Command::Run(settings)) => *settings,
         Ok(show) => return print(&render::output(&show, name).unwrap_or_default()),

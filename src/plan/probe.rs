@@ -12,6 +12,7 @@ use crate::image::{
 use crate::model::{CapabilitySet, SettingsMode, StartMode};
 use crate::supervise::{FdKind, StdioFacts};
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
+use rustix::io::Errno;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -97,16 +98,26 @@ fn told() -> Vec<(String, String)> {
         .collect()
 }
 
+/// What helps where a tree cannot be opened. Root is kept out by file systems only that are served by others.
+fn remedy(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ACCESS if rustix::process::geteuid().is_root() => {
+            "let root in: mount it with allow_other or allow_root (FUSE), export it with no_root_squash (NFS)"
+        }
+        Errno::NOTCONN | Errno::STALE => "what serves this file system is gone: unmount it and mount it again",
+        _ => "name an existing directory that holds an operating system",
+    }
+}
+
 fn tree(s: &Settings) -> Result<TreeFacts> {
     let (path, origin) = find(s)?;
-    let failed = |e: rustix::io::Errno| {
+    let failed = |e: Errno| {
         Diagnostic::new(Code::TreeMissing, format!("cannot open the tree {}", path.display()))
             .errno(e)
             .origin(&origin)
-            .help("name an existing directory that holds an operating system")
+            .help(remedy(e))
     };
-    let real = std::fs::canonicalize(&path)
-        .map_err(|e| failed(rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO)))?;
+    let real = std::fs::canonicalize(&path).map_err(|e| failed(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
     let fd =
         rustix::fs::open(&real, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
     let stat = rustix::fs::fstat(&fd).map_err(failed)?;

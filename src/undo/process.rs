@@ -5,6 +5,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 
 /// A process for good: its pid, and when it was started. Until the next boot no other process has the same pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,9 +27,17 @@ impl ProcessId {
     /// # Errors
     /// When `/proc` cannot be read.
     pub fn myself() -> io::Result<Self> {
+        static MYSELF: OnceLock<ProcessId> = OnceLock::new();
         let pid = std::process::id() as i32;
+        // A clone of this process is another one.
+        if let Some(known) = MYSELF.get().filter(|known| known.pid == pid) {
+            return Ok(*known);
+        }
         let stat = stat(pid)?.ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Self { pid, start_time: stat.start_time })
+        let me = Self { pid, start_time: stat.start_time };
+        // Another process's value stays where it was first: this one is then read each time.
+        let _kept = MYSELF.set(me);
+        Ok(me)
     }
 
     /// Whether it still runs. One that has ended but was not reaped yet does not.

@@ -142,7 +142,7 @@ fn both(case: &mut Case, options: &[&str]) -> Outcome {
         running.expect("up", START)?;
         // Stopped, it cannot start another keeper.
         running.signal(Signal::STOP)?;
-        let keepers = running.children("(spawn-keeper)");
+        let keepers = running.await_children("(spawn-keeper)", 1);
         assert_eq!(keepers.len(), 1, "the keepers of scene {n}");
         rustix::process::kill_process(keepers[0], Signal::KILL)?;
         running.signal(Signal::KILL)?;
@@ -161,7 +161,7 @@ pub fn keeper_is_replaced(case: &mut Case) -> Outcome {
     let before = HostState::take(case.dir());
     let mut running = Background::start(&program(case, &tree, scene), case.dir(), "keeper")?;
     running.expect("up", START)?;
-    let old = running.children("(spawn-keeper)");
+    let old = running.await_children("(spawn-keeper)", 1);
     assert_eq!(old.len(), 1);
     rustix::process::kill_process(old[0], Signal::KILL)?;
     let deadline = Instant::now() + Duration::from_secs(5);

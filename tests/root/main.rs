@@ -11,6 +11,7 @@ mod images;
 
 mod binds;
 mod exits;
+mod foreign;
 mod inside;
 mod mounting;
 mod namespaces;
@@ -67,6 +68,9 @@ fn main() -> ExitCode {
             namespaces::mounts_below_the_tree_are_mapped_too,
             namespaces::a_tree_that_cannot_be_mapped,
             namespaces::a_tree_that_others_can_reach_gets_a_warning,
+            foreign::a_tree_of_fuse_starts_without_a_user_namespace,
+            foreign::a_tree_of_fuse_that_keeps_us_out,
+            foreign::a_tree_whose_server_is_gone,
             mounting::mounts_and_flags_are_these,
             mounting::a_network_of_its_own_has_a_sys_of_its_own,
             mounting::masked_files_are_empty_and_stay_so,
