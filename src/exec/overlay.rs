@@ -10,7 +10,7 @@ use super::ops::Create;
 use super::places::Places;
 use super::report::Part;
 use super::resolve::{kind_of, open_inside};
-use crate::sys::process::set_fs_ids;
+use super::stager::act_as;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -91,17 +91,17 @@ pub fn mount(places: &Places<'_>, overlay: &Overlay) -> Result<(), Fault> {
     if let Top::Kept { holder, name, work } = &overlay.top {
         // On the host only its root may make directories, in the image they belong to the container's root.
         let ids = if matches!(holder, LayerFrom::Host(_)) { (0, 0) } else { places.root_ids };
-        set_fs_ids(ids.0, ids.1).during(Part::Whole)?;
+        act_as(ids)?;
         let holder = lay(places, scratch, holder, UPPER_HOLDER)?;
         make_upper(&holder, name, work)?;
     }
     // The kernel keeps the credentials of who mounts, and uses them for what it does in the layers.
-    set_fs_ids(0, 0).during(Part::Whole)?;
+    act_as((0, 0))?;
     rustix::process::fchdir(scratch).during(Part::Open)?;
     let mount = configure(overlay).during(Part::Configure)?;
     unmount(c".", UnmountFlags::DETACH).during(Part::Attach)?;
     rustix::process::fchdir(root).during(Part::Open)?;
-    set_fs_ids(places.root_ids.0, places.root_ids.1).during(Part::Whole)?;
+    act_as(places.root_ids)?;
     attach_fitting(root, mount.as_fd(), at.as_fd())
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-//! The steps that settings and facts lead to.
+//! Kinds of roots, and of files of the host in them.
 
-use super::super::testing::{facts, settings};
 use super::*;
+use crate::plan::mounts::steps;
 
 /// What is done about a path, in the words of `--dry-run=json`; the root with its first two steps.
 fn of(line: &str, change: impl FnOnce(&mut Facts), path: &str) -> Vec<String> {
