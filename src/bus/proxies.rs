@@ -78,11 +78,6 @@ pub(super) trait Unit {
 pub(super) trait Scope {
     #[zbus(signal)]
     fn request_stop(&self) -> Result<()>;
-    #[zbus(property(emits_changed_signal = "false"), name = "CPUUsageNSec")]
-    fn cpu_usage(&self) -> Result<u64>;
-    /// Since systemd 255.
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn memory_peak(&self) -> Result<u64>;
 }
 
 /// systemd-machined (org.freedesktop.machine1(5)).

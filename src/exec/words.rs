@@ -4,7 +4,7 @@
 use super::report::{InitStep, Part, Record, Stage};
 use crate::error::{Code, Diagnostic};
 use crate::model::StartMode;
-use crate::plan::{Action, Plan, Source, escape};
+use crate::plan::{Action, Plan, Source, UserNamespace, escape};
 use rustix::io::Errno;
 
 /// The diagnostic for a failed or skipped step.
@@ -12,7 +12,19 @@ pub fn failure(plan: &Plan, record: &Record) -> Diagnostic {
     let errno = Errno::from_raw_os_error(record.errno);
     match record.stage {
         Stage::Stager => stager(plan, record, errno),
+        Stage::Init if errno == Errno::ACCESS => with_whom_to_let_in(plan, init(plan, record, errno)),
         Stage::Init => init(plan, record, errno),
+    }
+}
+
+/// Without a map of the owners the tree may keep the container's root out, whose user has no powers over it.
+fn with_whom_to_let_in(plan: &Plan, d: Diagnostic) -> Diagnostic {
+    match &plan.user_namespace {
+        UserNamespace::Fixed { range, idmap: false } if range.base != 0 => {
+            let tree = plan.tree.path.display();
+            d.note(format!("the container's root is user {} of this machine, whom {tree} must let in", range.base))
+        }
+        _ => d,
     }
 }
 
@@ -88,7 +100,7 @@ fn describe(action: &Action, part: Part) -> (String, Code) {
                 Source::Inaccessible => "an inaccessible node".into(),
             };
             match part {
-                Part::Open => format!("cannot open the mount point {target} in the image"),
+                Part::Open => format!("cannot open the mount point {target} in the container"),
                 Part::Create => format!("cannot make the mount point {target} in the image"),
                 Part::Type => format!("cannot mount {source} on {target}, which is of another type"),
                 Part::Attributes => format!("cannot set the mount flags of {target}"),
@@ -139,7 +151,17 @@ fn init(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
                 None => d,
             }
         }
-        other => Diagnostic::new(Code::ChildStep, format!("cannot {}", other.what())).errno(errno),
+        other => {
+            let d = Diagnostic::new(Code::ChildStep, format!("cannot {}", other.what())).errno(errno);
+            match (other, errno) {
+                (InitStep::CgroupNamespace | InitStep::MountNamespace, Errno::NOSPC) => {
+                    d.help("raise the limits of namespaces below /proc/sys/user")
+                }
+                (InitStep::Keyring, Errno::DQUOT) => d.help("raise kernel.keys.root_maxkeys with sysctl(8)"),
+                (InitStep::Seccomp, _) => d.help("use a kernel with seccomp filters (CONFIG_SECCOMP_FILTER)"),
+                _ => d,
+            }
+        }
     }
 }
 

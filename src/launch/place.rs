@@ -31,6 +31,8 @@ pub struct Place {
     pub above: Option<Group>,
     /// The hierarchy.
     pub hierarchy: Option<Hierarchy>,
+    /// While it is open, a process of ours keeps systemd from removing the scope's group.
+    pub occupied: Option<OwnedFd>,
     /// The scope, when there is one.
     pub scope: Option<String>,
     /// There is no device policy, so device nodes must not be made.
@@ -38,7 +40,8 @@ pub struct Place {
 }
 
 impl Place {
-    const NOWHERE: Place = Place { payload: None, above: None, hierarchy: None, scope: None, no_device_policy: true };
+    const NOWHERE: Place =
+        Place { payload: None, above: None, hierarchy: None, occupied: None, scope: None, no_device_policy: true };
 
     /// The outermost group of the container's own.
     pub fn group(&self) -> Option<&Group> {
@@ -137,15 +140,24 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
         Err(d) => return Err(d),
     }
     let unit = hierarchy.open(&cgroup_of(cloned.pid())?)?;
-    let payload = unit.ensure_child(OsStr::new("payload"))?;
+    let payload = unit.ensure_child(OsStr::new(cgroup::PAYLOAD))?;
     delegate(session, &payload)?;
+    let occupied = occupy(&hierarchy, &unit, undo);
     Ok(Place {
         payload: Some(payload),
         above: Some(unit),
+        occupied,
         hierarchy: Some(hierarchy),
         scope: Some(name.clone()),
         no_device_policy: false,
     })
+}
+
+/// A process beside the payload, as systemd-nspawn's supervisor is one: else systemd would remove the group, and the
+/// figures of what was consumed, at the moment of the payload's end. Without it some of them may not be told.
+fn occupy(hierarchy: &Hierarchy, unit: &Group, undo: &Undo) -> Option<OwnedFd> {
+    let beside = unit.ensure_child(OsStr::new(cgroup::SUPERVISOR)).ok()?;
+    undo.keeper()?.occupy(&hierarchy.directory(beside.path())?).ok()
 }
 
 fn release_scope(session: &Session<'_>, name: &str, group: PathBuf) -> Release {
@@ -213,6 +225,7 @@ fn keep(session: &Session<'_>, undo: &mut Undo, releases: &mut Vec<Ticket>) -> R
         payload: Some(split.payload),
         above: Some(split.unit),
         hierarchy: Some(hierarchy),
+        occupied: None,
         scope: None,
         no_device_policy: false,
     })
@@ -262,6 +275,7 @@ fn own(session: &Session<'_>, undo: &mut Undo, releases: &mut Vec<Ticket>) -> Re
         payload: Some(made.payload),
         above: Some(made.group),
         hierarchy: Some(hierarchy),
+        occupied: None,
         scope: None,
         no_device_policy: refused.is_some(),
     })

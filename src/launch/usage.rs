@@ -3,59 +3,49 @@
 
 use super::Session;
 use super::place::Place;
+use crate::cgroup::usage::oom_kills;
 use crate::cgroup::{OomWatch, Usage};
 use crate::error::Result;
 use crate::log::{self, MessageId};
 use crate::supervise::{Request, Source};
 use crate::sys::child;
-use rustix::fd::{AsFd, BorrowedFd};
-use std::time::{Duration, Instant};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
-/// The last figures of a container. systemd removes the group as soon as it is empty, which is before its last process
-/// can be waited for, so it may be faster than we are.
-#[derive(Default)]
+/// The last figures of a container.
 pub struct Consumed {
     usage: Usage,
-    ended: Option<Ended>,
-}
-
-/// The figures once the first process was gone.
-struct Ended {
-    /// Where the group was still there.
-    usage: Usage,
-    /// CPU time of the first process and of all that it has waited for, as the kernel remembers it.
-    cpu: Option<Duration>,
+    occupied: Option<OwnedFd>,
 }
 
 impl Consumed {
-    /// Takes the figures of a container whose first process is gone.
-    pub fn last_sample(&mut self, place: &Place, leader: BorrowedFd<'_>) {
-        if let (Some(hierarchy), Some(group)) = (&place.hierarchy, place.group()) {
-            let usage = Usage::read(hierarchy, group);
-            self.ended = Some(Ended { usage, cpu: child::cpu_time(leader).ok().flatten() });
-        }
+    /// Nothing yet. `occupied` is what keeps the group until its last figures are taken.
+    pub fn new(occupied: Option<OwnedFd>) -> Self {
+        Self { usage: Usage::default(), occupied }
     }
 
-    /// Completes the last figures: from systemd, which reads a scope's group before it removes it, then from what was
-    /// read earlier. `memory`: whether the container's memory was counted.
-    pub fn complete(&mut self, session: &Session<'_>, place: &Place, memory: Memory) {
-        let Some(Ended { usage, cpu }) = self.ended.take() else { return };
-        let lost = usage.cpu.is_none() || (memory == Memory::Counted && usage.memory_peak.is_none());
-        let remembered = match (&place.scope, session.bus.borrow_mut().as_mut()) {
-            // Without an answer these figures are not told, which is all that is lost.
-            (Some(scope), Some(bus)) if lost => bus.scope_usage(scope).unwrap_or_default(),
-            _ => Usage::default(),
-        };
-        let usage = usage.or_earlier(remembered).or_earlier(Usage { cpu, ..Usage::default() });
-        self.usage = usage.or_earlier(std::mem::take(&mut self.usage));
+    /// Takes the figures of a container whose first process is gone, and lets its group go. Where it is gone already, since
+    /// somebody has killed all of the scope, the kernel still has the CPU time of that process and of all that it has
+    /// waited for.
+    pub fn last_sample(&mut self, place: &Place, leader: BorrowedFd<'_>) {
+        self.sample(place);
+        if place.group().is_some() && self.usage.cpu.is_none() {
+            self.usage.cpu = child::cpu_time(leader).ok().flatten();
+        }
+        self.occupied = None;
     }
 
     /// Takes the figures as they are now.
     pub fn sample(&mut self, place: &Place) {
         if let (Some(hierarchy), Some(group)) = (&place.hierarchy, place.group()) {
             let earlier = std::mem::take(&mut self.usage);
-            self.usage = Usage::read(hierarchy, group).or_earlier(earlier);
+            self.usage = Usage::read(hierarchy, group, place.payload.as_ref()).or_earlier(earlier);
         }
+    }
+
+    /// How many processes were killed for want of memory.
+    pub fn oom_kills(&self) -> Option<u64> {
+        self.usage.oom_kills
     }
 
     /// Tells them, to the journal and with `-v`.
@@ -63,15 +53,6 @@ impl Consumed {
         let (name, usage) = (&session.plan.machine, &self.usage);
         log::info!(session.log, MessageId::Consumed, step: "end", "{name} {usage}");
     }
-}
-
-/// Whether a group's memory is counted.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Memory {
-    /// Its figures are there.
-    Counted,
-    /// The hierarchy has no memory controller.
-    NotCounted,
 }
 
 /// Tells of each kill for want of memory while the container runs.
@@ -87,11 +68,10 @@ impl<'a> OomSource<'a> {
         Some(Self { session, place, watch: OomWatch::new(place.group()?)? })
     }
 
-    /// Tells of kills since the last look.
-    pub fn look(&mut self) {
-        let Some(group) = self.place.group() else { return };
+    /// Tells of kills since the last time, where there were `kills` in all.
+    pub fn tell(&mut self, kills: Option<u64>) {
         let name = &self.session.plan.machine;
-        match self.watch.new_kills(group) {
+        match self.watch.new_kills(kills) {
             0 => {}
             n => log::warning!(
                 self.session.log,
@@ -111,7 +91,7 @@ impl Source for OomSource<'_> {
         self.watch.as_fd()
     }
     fn turn(&mut self, _now: Instant) -> Result<Vec<Request>> {
-        self.look();
+        self.tell(self.place.group().and_then(oom_kills));
         Ok(Vec::new())
     }
 }

@@ -2,10 +2,9 @@
 //! Settings and facts become a plan, or every reason why they cannot.
 
 use super::*;
-use crate::bus::properties::TypedProperty;
 use crate::error::{Code, Sourced};
 use crate::seccomp;
-use crate::supervise::{plan_stdio, resolve_mode};
+use crate::supervise::{plan_stdio, refuse_passed, resolve_mode};
 
 /// Builds the plan. Pure: the same settings and facts always give the same plan.
 pub fn build(s: &Settings, f: &Facts) -> Built {
@@ -22,7 +21,7 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
     let filter = caps.as_ref().and_then(|c| filter(s, c, user.as_ref(), &mut told).map_err(|d| wrong.extend(d)).ok());
     let console = resolve_mode(s.console.as_ref().map(|c| c.value), s.invocation, &f.stdio);
     let stdio = plan_stdio(console, &f.stdio).map_err(|d| wrong.extend(d)).ok();
-    wrong.extend(s.properties.iter().filter_map(|p| TypedProperty::parse(p).err()));
+    wrong.extend(refuse_passed(&f.listen_fds, s.invocation));
     let (Some(machine), Some(user), Some(caps), Some(filter), Some(stdio), true) =
         (machine, user, caps, filter, stdio, wrong.is_empty())
     else {
@@ -106,20 +105,6 @@ fn refusals(s: &Settings, f: &Facts) -> Vec<Diagnostic> {
                 .help("add --ephemeral to run on a throw-away layer above it"),
         );
     }
-    if let Some(file) = &f.settings_file
-        && s.settings_mode.as_ref().is_none_or(|m| m.value != SettingsMode::No)
-    {
-        wrong.push(
-            Diagnostic::new(
-                Code::SettingsFileUnread,
-                format!(
-                    "the settings file {} applies to this machine, and reading it is not built yet",
-                    file.display()
-                ),
-            )
-            .help("say --settings=no to start without it, and give its settings as options"),
-        );
-    }
     if !f.root {
         wrong.push(need_root());
     }
@@ -172,7 +157,10 @@ fn machine_name(s: &Settings, f: &Facts) -> Result<MachineName, Diagnostic> {
             .origin(&mounts::tree_origin(s))
             .help("give one with --machine=")
     })?;
-    if !yes(&s.ephemeral) {
+    // systemd-nspawn has chosen the name before it reads the file that asks for a copy.
+    let too_late =
+        |e: &Sourced<bool>| s.invocation == Invocation::SystemdNspawn && matches!(e.origin, Origin::File { .. });
+    if !s.ephemeral.as_ref().is_some_and(|e| e.value && !too_late(e)) {
         return Ok(name);
     }
     // Several throw-away copies of one tree run side by side.

@@ -16,13 +16,15 @@ mod process;
 mod step;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod users;
 
 pub use build::build;
 pub use capabilities::CapabilityPlan;
 pub use explain::explain;
 pub use facts::{Facts, HostFacts, KernelVersion, Terminal, TreeFacts};
-pub use probe::probe;
+pub use probe::{probe, whereabouts};
 pub use step::{Action, Content, Missing, MountStep, Shared, Source, Step, WriteHow, describe_attributes};
 
 use crate::config::{Invocation, Settings};
@@ -276,6 +278,11 @@ pub fn escape(bytes: &std::ffi::OsStr) -> String {
 pub type Built = Result<Plan, Vec<Diagnostic>>;
 
 impl Plan {
+    /// Whether a step mounts something at exactly this path.
+    pub fn mounts_on(&self, path: &str) -> bool {
+        self.steps.iter().any(|s| matches!(&s.action, Action::Mount(m) if m.target == std::path::Path::new(path)))
+    }
+
     /// Whether the tree is seen through an idmapped mount.
     pub fn idmapped(&self) -> bool {
         matches!(

@@ -24,7 +24,7 @@ pub use event::{EventLoop, Pollable, Ready, Request, Source, Token, Watch};
 pub use hotkeys::Hotkey;
 pub use outcome::{Outcome, RESTART_ME, UnitMode, Verdict, verdict};
 pub use signals::{CHILD_RESET, ChildReset, Signals};
-pub use stdio::{FdKind, Stdio, StdioFacts, StdioPlan, TerminalId, plan_stdio, resolve_mode};
+pub use stdio::{FdKind, Stdio, StdioFacts, StdioPlan, TerminalId, plan_stdio, refuse_passed, resolve_mode};
 pub use stop::{Action, Listens, PATIENCE, SignalNumber, StopPolicy};
 pub use terminal::{Position, SavedState, Terminal, USUAL_SIZE, position, size_from_environment};
 

@@ -60,8 +60,7 @@ fn members(node: &zbus_xml::Node<'_>) -> Vec<(String, String, bool)> {
             list.push((name(signal.name().as_str()), format!("signal ({args})"), false));
         }
         for property in interface.properties() {
-            let optional = property.annotations().iter().any(|note| note.name() == "io.spawn.Optional");
-            list.push((name(property.name().as_str()), format!("property {}", property.ty()), optional));
+            list.push((name(property.name().as_str()), format!("property {}", property.ty()), false));
         }
     }
     list

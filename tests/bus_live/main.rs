@@ -378,23 +378,6 @@ fn z_a_restart_of_the_bus_is_survived() {
     bus.wait_unit_gone(unit).unwrap();
 }
 
-#[test]
-#[ignore = "needs a systemd host"]
-fn a_scope_that_has_ended_is_remembered() {
-    let (mut bus, mut leader, unit) = (bus(), Leader::new(), "bus-test-consumed.scope");
-    start(&mut bus, unit, &leader);
-    leader.kill();
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while output("systemctl", &["show", "-p", "ControlGroup", "--value", unit]).trim() != "" {
-        assert!(Instant::now() < deadline, "its group stays");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let usage = bus.scope_usage(unit).unwrap();
-    assert!(usage.cpu.is_some_and(|cpu| cpu < Duration::from_secs(5)), "{usage}");
-    bus.stop_scope(unit).unwrap();
-    assert!(bus.scope_usage(unit).is_err(), "nobody holds it any more");
-}
-
 /// Its group never holds a living process, so that nothing tells systemd when it is empty.
 #[test]
 #[ignore = "needs a systemd host"]

@@ -78,8 +78,8 @@ pub fn the_end_says_what_was_consumed(case: &mut Case) -> Outcome {
     assert_consumed(case, case.spawn(), &name_for(case))
 }
 
-/// systemd removes the emptied group while its figures are not read yet.
-pub fn what_was_consumed_is_told_of_a_group_that_is_gone(case: &mut Case) -> Outcome {
+/// systemd would remove the emptied group while its figures are not read yet.
+pub fn what_was_consumed_is_told_however_late_it_is_read(case: &mut Case) -> Outcome {
     let late = ["-o", "/dev/null", "-P", "pids.peak", "-e", "inject=openat:delay_enter=500000"];
     assert_consumed(case, Program::new("strace").args(late).arg(Case::spawn_path()), &name_for(case))
 }

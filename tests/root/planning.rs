@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-//! Before anything is started: names, trees in use, settings files, `--dry-run`; and throw-away copies.
+//! Before anything is started: names, trees in use, `--dry-run`; and throw-away copies.
 
 use crate::common::{Case, HostState, Outcome, Program, Reason};
 use crate::support::*;
@@ -195,28 +195,6 @@ pub fn throw_away_copies(case: &mut Case) -> Outcome {
     drop((first, second));
     assert_eq!(fingerprint(&tree.path), files);
     before.assert_unchanged();
-    Ok(())
-}
-
-/// A `.nspawn` file that would apply is an error that names it, unless settings are switched off.
-pub fn settings_files_are_refused(case: &mut Case) -> Outcome {
-    let tree = Tree::new(case)?;
-    let beside = case.dir().join("tree.nspawn");
-    std::fs::write(&beside, "[Exec]\n")?;
-    for name in BOTH {
-        let status = if name == Name::Spawn { 125 } else { 1 };
-        let run = tree.called(case, name, &[])?.arg("true").run().expect_code(status);
-        assert_says(&run, &format!("the settings file {} applies", beside.display()));
-        tree.called(case, name, &["--settings=no"])?.arg("true").run().expect_code(0);
-        tree.called(case, name, &["-M", "unrelated"])?.arg("true").run().expect_code(0);
-    }
-    let configured = Path::new("/run/systemd/nspawn");
-    std::fs::create_dir_all(configured)?;
-    let file = configured.join("unrelated.nspawn");
-    std::fs::write(&file, "")?;
-    let run = tree.spawn(case, &["-M", "unrelated"]).arg("true").run();
-    std::fs::remove_file(&file)?;
-    assert_says(&run.expect_code(125), &file.display().to_string());
     Ok(())
 }
 

@@ -101,8 +101,6 @@ fn from_proxies() -> Members {
     property!(m, SystemdProxy, "Version", version -> String);
     property!(m, UnitProxy, "ActiveState", active_state -> String);
     m.insert("org.freedesktop.systemd1.Scope.RequestStop".into(), "signal ".into());
-    property!(m, ScopeProxy, "CPUUsageNSec", cpu_usage -> u64);
-    property!(m, ScopeProxy, "MemoryPeak", memory_peak -> u64);
     method!(m, MachinedProxy, "RegisterMachineEx", register_machine_ex(
         name: &str, properties: &Properties<'_>) -> OwnedObjectPath);
     method!(m, MachinedProxy, "RegisterMachineWithNetwork", register_machine_with_network(

@@ -45,6 +45,8 @@ pub enum Op {
     Visit,
     /// Move into the control group that it is in. Not kept.
     StayInGroup,
+    /// text: path of a control group that shall have a process until the pipe (fd) ends. Not kept.
+    Occupy,
 }
 
 impl Op {
@@ -65,6 +67,7 @@ impl Op {
             Op::DeleteLink,
             Op::Visit,
             Op::StayInGroup,
+            Op::Occupy,
         ];
         ALL.get((number as usize).wrapping_sub(1)).copied()
     }
