@@ -44,7 +44,7 @@ pub fn memory_max_set_later_holds_and_the_oom_kill_is_reported(case: &mut Case) 
 
 pub fn tasks_max_bounds_a_fork_bomb(case: &mut Case) -> Outcome {
     let (program, tree) = spawn(case, "bomb")?;
-    let bomb = "b() { while :; do sleep 60 & done; }; b & while [ ! -e /stop ]; do sleep 0.1 || :; done";
+    let bomb = "mkfifo /stop; b() { while :; do sleep 60 & done; }; b & read -r word </stop";
     let program = program.args(["--property=TasksMax=20", "sh", "-c", bomb]);
     let mut running = Running::start(case, &program)?;
     let events = "/sys/fs/cgroup/machine.slice/bomb.scope/pids.events";
@@ -52,7 +52,7 @@ pub fn tasks_max_bounds_a_fork_bomb(case: &mut Case) -> Outcome {
     let tasks: u32 = scope_file("machine.slice", "bomb", "pids.current").parse()?;
     assert!((15..=20).contains(&tasks), "{tasks}");
     assert_eq!(scope_file("machine.slice", "bomb", "pids.max"), "20");
-    fs::write(tree.join("stop"), "")?;
+    fs::write(tree.join("stop"), "now\n")?;
     assert_eq!(running.end(), Some(0), "{}", running.said());
     Ok(())
 }

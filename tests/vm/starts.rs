@@ -2,7 +2,7 @@
 //! Starting on the suite's own kernel, which may lack what newer ones have.
 
 use crate::common::{Case, Outcome, Program};
-use crate::{Running, spawn, wait_until, wait_within};
+use crate::{Running, spawn, wait_within};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
