@@ -7,6 +7,7 @@
 //! machined and the bus.
 
 mod boot;
+mod chart;
 mod launchers;
 mod measure;
 mod memory;
@@ -28,7 +29,7 @@ fn main() {
     }
     let mut bench =
         Bench { spawn: "spawn".into(), payload: PathBuf::new(), rounds: 30, trees: "/var/lib/spawn-bench".into() };
-    let (mut json, mut only) = (None, Vec::new());
+    let (mut json, mut svg, mut only) = (None, None, Vec::new());
     for argument in std::env::args().skip(1) {
         match argument.split_once('=') {
             Some(("--spawn", path)) => bench.spawn = path.into(),
@@ -36,6 +37,7 @@ fn main() {
             Some(("--rounds", n)) => bench.rounds = n.parse().expect("--rounds= takes a number"),
             Some(("--rows", words)) => only = words.split_whitespace().map(str::to_owned).collect(),
             Some(("--json", path)) => json = Some(PathBuf::from(path)),
+            Some(("--svg", path)) => svg = Some(PathBuf::from(path)),
             // cargo passes words of its own.
             _ => eprintln!("bench: {argument:?} is passed over"),
         }
@@ -59,7 +61,11 @@ fn main() {
             run(&bench, &mut table);
         }
     }
-    print!("{}", table.markdown(&bench));
+    let markdown = table.markdown(&bench);
+    print!("{markdown}");
+    if let Some(path) = svg {
+        std::fs::write(path, chart::svg(&markdown)).expect("the picture cannot be written");
+    }
     if let Some(path) = json {
         std::fs::write(path, table.json(&bench)).expect("the figures cannot be written");
     }

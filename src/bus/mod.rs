@@ -75,7 +75,8 @@ impl Bus {
     /// Connects to the system bus (`$DBUS_SYSTEM_BUS_ADDRESS`, else `/run/dbus/system_bus_socket`) within `timeout`.
     pub fn connect(timeout: Duration) -> std::result::Result<Self, ConnectError> {
         let diagnostic = || Diagnostic::new(Code::BusUnavailable, "cannot connect to the system bus");
-        let failed = |cause: String| ConnectError::Failed(diagnostic().cause(cause));
+        let help = "see systemctl status dbus.service, or run without the bus (--register=no --scope=no)";
+        let failed = |cause: String| ConnectError::Failed(diagnostic().cause(cause).help(help));
         let rt = Runtime::new().map_err(|e| ConnectError::Failed(diagnostic().io(&e)))?;
         let build = Builder::system().method_timeout(WAIT).runtime(rt.clone()).build();
         let conn = match rt.block_on(rt.timeout(build, timeout)) {

@@ -128,7 +128,10 @@ impl Bus {
     /// job are waited for together.
     pub fn start_scope(&mut self, request: &ScopeRequest<'_>, watched: &[BorrowedFd<'_>]) -> Result<ScopeStart> {
         let unit = request.unit;
-        let failed = || Diagnostic::new(Code::ScopeFailed, format!("systemd did not start {unit}"));
+        let failed = || {
+            Diagnostic::new(Code::ScopeFailed, format!("systemd did not start {unit}"))
+                .help(format!("see systemctl status {unit} and journalctl --unit={unit}, or start with --scope=no"))
+        };
         self.add_match(format!(
             "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.systemd1.Manager',\
              path='/org/freedesktop/systemd1',member='JobRemoved',arg2='{unit}'"

@@ -34,6 +34,9 @@ const DELEGATED_FILES: &[&str] = &[
     "memory.reclaim",
 ];
 
+/// How much of one file is read, in bytes.
+const LONGEST_FILE: usize = 1 << 16;
+
 /// A control group. Dropping it closes the fd and leaves the group as it is.
 #[derive(Debug)]
 pub struct Group {
@@ -201,19 +204,19 @@ impl Group {
         }
     }
 
-    /// A file of the group, at most 64 KiB.
+    /// A file of the group, about [`LONGEST_FILE`] at most.
     pub(super) fn read(&self, file: &str) -> rustix::io::Result<String> {
         let fd = rustix::fs::openat(&self.dir, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let mut buffer = vec![0; 0x10000];
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match rustix::io::read(&fd, &mut buffer[filled..])? {
+        let mut text = Vec::new();
+        // Nearly every file fits into one part, and a page that is not touched costs nothing.
+        let mut part = [0; 1024];
+        while text.len() < LONGEST_FILE {
+            match rustix::io::read(&fd, &mut part)? {
                 0 => break,
-                n => filled += n,
+                n => text.extend_from_slice(&part[..n]),
             }
         }
-        buffer.truncate(filled);
-        String::from_utf8(buffer).map_err(|_| Errno::ILSEQ)
+        String::from_utf8(text).map_err(|_| Errno::ILSEQ)
     }
 
     fn write(&self, file: &str, bytes: &[u8]) -> rustix::io::Result<()> {

@@ -96,6 +96,11 @@ impl CpuList {
     pub fn cpus(&self) -> &[u32] {
         &self.0
     }
+    /// Those of both.
+    pub fn union(&self, other: &Self) -> Self {
+        let both: std::collections::BTreeSet<u32> = self.0.iter().chain(&other.0).copied().collect();
+        Self(both.into_iter().collect())
+    }
 }
 
 /// `--personality=`: a value for personality(2).

@@ -83,32 +83,47 @@ pub(super) fn path_of(bytes: Vec<u8>) -> PathBuf {
     OsString::from_vec(bytes).into()
 }
 
-/// Words with blanks between them, as files hold them: quotes of both kinds keep blanks together, a backslash makes the
-/// next byte literal (`EXTRACT_UNQUOTE` of systemd).
-pub fn split_quoted(text: &OsStr) -> Result<Vec<OsString>, String> {
+/// Words with blanks between them, as lists in files hold them: quotes of both kinds keep blanks together, a backslash
+/// is a byte like others (`EXTRACT_UNQUOTE|EXTRACT_RETAIN_ESCAPE` of systemd, as `config_parse_strv` uses it).
+pub fn split_quoted(text: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
-    let mut word: Option<Vec<u8>> = None;
+    let mut word: Option<String> = None;
     let mut quote = None;
-    let mut bytes = text.as_bytes().iter().copied();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'\\' => {
-                let next = bytes.next().ok_or("ends in a backslash that escapes nothing")?;
-                word.get_or_insert_default().push(next);
-            }
-            b'"' | b'\'' if quote.is_none() => {
-                quote = Some(byte);
+    for c in text.chars() {
+        match c {
+            '"' | '\'' if quote.is_none() => {
+                quote = Some(c);
                 word.get_or_insert_default();
             }
-            _ if quote == Some(byte) => quote = None,
-            b' ' | b'\t' | b'\n' if quote.is_none() => words.extend(word.take().map(OsString::from_vec)),
-            _ => word.get_or_insert_default().push(byte),
+            _ if quote == Some(c) => quote = None,
+            ' ' | '\t' | '\n' | '\r' if quote.is_none() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
         }
     }
     if quote.is_some() {
         return Err("has a quote that is not closed".into());
     }
-    words.extend(word.map(OsString::from_vec));
+    words.extend(word);
+    Ok(words)
+}
+
+/// Words with blanks between them; a backslash makes the next character literal and is dropped, quotes mean nothing
+/// (`extract_first_word` of systemd without flags).
+pub fn split_blanks(text: &str) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                let next = chars.next().ok_or("ends in a backslash that escapes nothing")?;
+                word.get_or_insert_default().push(next);
+            }
+            ' ' | '\t' | '\n' | '\r' => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
     Ok(words)
 }
 
@@ -287,8 +302,10 @@ mod tests {
 
     #[test]
     fn quoted_words() {
-        assert_eq!(split_quoted(r#" a "b c"'d' \"e '' "#.as_ref()).unwrap(), ["a", "b cd", "\"e", ""]);
-        assert!(split_quoted("'a".as_ref()).is_err());
+        assert_eq!(split_quoted(r#" a "b c"'d' \e '' x\"y""#).unwrap(), ["a", "b cd", "\\e", "", "x\\y"]);
+        assert!(split_quoted("'a").is_err());
+        assert_eq!(split_blanks(r#" a\ b "c d\\ "#).unwrap(), ["a b", "\"c", "d\\"]);
+        assert!(split_blanks("a\\").is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::model::FilterWords;
 use serde::Serialize;
 
 /// Families by number, from `linux/socket.h`.
-const FAMILIES: [&str; 46] = [
+pub(super) const FAMILIES: [&str; 46] = [
     "AF_UNSPEC",
     "AF_UNIX",
     "AF_INET",
@@ -98,6 +98,11 @@ pub(super) enum SocketDecision {
 pub(super) struct Families {
     pub(super) rule: FamilyRule,
     pub(super) asked: bool,
+}
+
+/// Whether a name is that of an address family, in our table or on this machine.
+pub fn is_address_family(name: &str) -> bool {
+    number(name).is_some()
 }
 
 /// The first list decides whether the named families are the allowed or the refused ones; lists of the other kind

@@ -15,6 +15,7 @@ use rustix::net::{
 };
 use rustix::pipe::PipeFlags;
 use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, getpid, pidfd_open};
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -35,6 +36,7 @@ const END_PATIENCE: Duration = Duration::from_secs(1);
 pub struct Keeper {
     socket: OwnedFd,
     process: Started,
+    id: OnceCell<Option<ProcessId>>,
     /// Bytes of text of each release that it holds, by id, counted as `list.rs` counts them.
     held: HashMap<u32, usize>,
 }
@@ -57,7 +59,7 @@ impl Keeper {
         set_socket_timeout(&ours, Timeout::Send, Some(SEND_PATIENCE))?;
         let myself = pidfd_open(getpid(), PidfdFlags::empty())?;
         let process = start_detached(image.as_fd(), c"(spawn-keeper)", [theirs.as_fd(), myself.as_fd()])?;
-        Ok(Self { socket: above_stdio(ours)?, process, held: HashMap::new() })
+        Ok(Self { socket: above_stdio(ours)?, process, id: OnceCell::new(), held: HashMap::new() })
     }
 
     /// Lets it make, on the side, the move between control groups that is slow because it is the first for a while: to
@@ -83,7 +85,7 @@ impl Keeper {
 
     /// Which process it is.
     pub fn process_id(&self) -> Option<ProcessId> {
-        ProcessId::of(self.process.pid)
+        *self.id.get_or_init(|| ProcessId::of(self.process.pid))
     }
 
     /// Its pidfd, readable when it is gone: nothing then cleans up after this process.
@@ -123,7 +125,10 @@ impl Keeper {
     /// Tells it that everything is done and waits until it has ended.
     pub(super) fn finish(self) -> Result<()> {
         let told = self.send(Op::Done, 0, None, &[]);
-        let pidfd = self.process.pidfd.as_fd();
+        // It gathers messages before it looks at them, but sees the end of the connection at once.
+        let Self { socket, process, .. } = self;
+        drop(socket);
+        let pidfd = process.pidfd.as_fd();
         let waited = match wait_readable(pidfd, END_PATIENCE) {
             Ok(true) => rustix::process::waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED).map(|_| ()),
             Ok(false) => Err(Errno::TIMEDOUT),

@@ -68,8 +68,27 @@ fn assert_gone(before: &HostState, tree: &Path, what: &str) -> Outcome {
     Ok(())
 }
 
+/// A link to the host is one more thing to be left behind.
+const LINKED: &[&str] = &["--network-veth"];
+
+pub fn supervisor_leaves_nothing(case: &mut Case) -> Outcome {
+    supervisor(case, &[])
+}
+
+pub fn supervisor_leaves_no_link(case: &mut Case) -> Outcome {
+    supervisor(case, LINKED)
+}
+
+pub fn supervisor_and_keeper(case: &mut Case) -> Outcome {
+    both(case, &[])
+}
+
+pub fn supervisor_and_keeper_with_link(case: &mut Case) -> Outcome {
+    both(case, LINKED)
+}
+
 /// Kills the supervisor at random moments.
-pub fn supervisor(case: &mut Case, options: &[&str]) -> Outcome {
+fn supervisor(case: &mut Case, options: &[&str]) -> Outcome {
     leftovers::adopt_orphans()?;
     let tree = tree(case)?;
     let scenes = scenes(options);
@@ -105,7 +124,7 @@ pub fn supervisor(case: &mut Case, options: &[&str]) -> Outcome {
 }
 
 /// Kills supervisor and keeper; the next start of that name cleans up.
-pub fn both(case: &mut Case, options: &[&str]) -> Outcome {
+fn both(case: &mut Case, options: &[&str]) -> Outcome {
     leftovers::adopt_orphans()?;
     let tree = tree(case)?;
     for (n, scene) in scenes(options).iter().enumerate() {
@@ -135,10 +154,10 @@ pub fn both(case: &mut Case, options: &[&str]) -> Outcome {
 }
 
 /// A keeper that is killed is replaced, and the new one does its work.
-pub fn keeper(case: &mut Case, options: &[&str]) -> Outcome {
+pub fn keeper_is_replaced(case: &mut Case) -> Outcome {
     leftovers::adopt_orphans()?;
     let tree = tree(case)?;
-    let scene = &scenes(options)[1];
+    let scene = &scenes(&[])[1];
     let before = HostState::take(case.dir());
     let mut running = Background::start(&program(case, &tree, scene), case.dir(), "keeper")?;
     running.expect("up", START)?;
@@ -164,14 +183,11 @@ pub fn keeper(case: &mut Case, options: &[&str]) -> Outcome {
 }
 
 /// SIGHUP, SIGQUIT and SIGTERM ask the payload to stop and leave nothing.
-pub fn orderly(case: &mut Case, options: &[&str]) -> Outcome {
+pub fn hup_quit_and_term_are_orderly(case: &mut Case) -> Outcome {
     leftovers::adopt_orphans()?;
     let tree = tree(case)?;
     let listening = "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.1; done";
-    let scene = |script: &str| Scene {
-        options: options.iter().map(|s| s.to_string()).collect(),
-        words: ["sh", "-c", script].map(String::from).into(),
-    };
+    let scene = |script: &str| Scene { options: Vec::new(), words: ["sh", "-c", script].map(String::from).into() };
     program(case, &tree, &scene("true")).run().expect_code(0);
     let before = HostState::take(case.dir());
     for signal in [Signal::HUP, Signal::QUIT, Signal::TERM] {

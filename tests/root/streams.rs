@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Standard input, output and error; the console.
 
-use crate::common::{Case, HostState, Outcome, Program, Pty, pty};
+use crate::common::{Case, HostState, Outcome, Program, Pty, Reason, pty};
 use crate::support::*;
 use std::time::Duration;
 
@@ -54,6 +54,26 @@ pub fn passed_sockets_arrive_with_their_number(case: &mut Case) -> Outcome {
         assert_eq!(fds, ["0", "1", "2", "3", "4"]);
         assert_eq!((&facts["env.LISTEN_FDS"], &facts["env.LISTEN_PID"]), ("2", pid));
     }
+    Ok(())
+}
+
+/// Under our own name; systemd-nspawn passes on whatever it gets.
+pub fn a_directory_from_socket_activation_is_refused(case: &mut Case) -> Outcome {
+    let tree = Tree::with_probe(case)?;
+    let started = |name: Name, redirections: &str, count: u32| {
+        let script = format!("exec {redirections}; export LISTEN_FDS={count} LISTEN_PID=$$; exec \"$@\" /probe");
+        let command = tree.called(case, name, &[])?.command();
+        let run = Program::new("/bin/sh").args(["-c", &script, "sh"]).arg(command.get_program());
+        Ok::<_, Reason>(run.args(command.get_args()).run())
+    };
+    let before = HostState::take(case.dir());
+    let run = started(Name::Spawn, "3</etc/passwd 4</", 3)?.expect_code(125);
+    for part in ["descriptor 4 is a directory", "descriptor 5 is not open", "$LISTEN_FDS", "or start without"] {
+        assert_says(&run, part);
+    }
+    before.assert_unchanged();
+    let run = started(Name::Nspawn, "3</etc/passwd 4</", 2)?.expect_code(0);
+    assert_eq!(Facts::of(&run.stdout.replace('\r', ""))["env.LISTEN_FDS"], *"2");
     Ok(())
 }
 
