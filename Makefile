@@ -35,9 +35,9 @@ demo: toolchain
 check:
 	@tests/check
 
-# What needs a kernel of its own; part of no other target, since it is slow without KVM.
+# The tests in virtual machines, with an older kernel (6.1) as well, which is no part of check.
 check-vm:
-	@tests/check vm
+	@SPAWN_VM_SUITES="$${SPAWN_VM_SUITES:-trixie bookworm}" tests/check vm
 
 lint:
 	@tests/check lint

@@ -153,8 +153,8 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
     })
 }
 
-/// A process beside the payload, as systemd-nspawn's supervisor is one: else systemd would remove the group, and the
-/// figures of what was consumed, at the moment of the payload's end. Without it some of them may not be told.
+/// A process beside the payload: else systemd would remove the group, and the figures of what was consumed, at the moment
+/// of the payload's end. Without it some of them may not be told.
 fn occupy(hierarchy: &Hierarchy, unit: &Group, undo: &Undo) -> Option<OwnedFd> {
     let beside = unit.ensure_child(OsStr::new(cgroup::SUPERVISOR)).ok()?;
     undo.keeper()?.occupy(&hierarchy.directory(beside.path())?).ok()
