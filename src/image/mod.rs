@@ -20,7 +20,7 @@ pub use copy::{copy_tree, make_from_template};
 pub use find::{default_tree, find_machine};
 pub use give::{BUSY_BASE, give_tree, is_half_given};
 pub use idmap::{IdMap, MapNamespace, MountsBelow, SeenAs, SourceOwner, idmap_supported};
-pub use inside::{Crossing, Found, ImageRoot, LastLink, Owner};
+pub use inside::{Crossing, Found, ImageRoot, LastLink, Owner, remedy};
 pub use lock::{TreeLock, lock_tree};
 pub use lock_file::LockFile;
 pub use map_tree::unmappable_mounts;

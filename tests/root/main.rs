@@ -62,6 +62,7 @@ fn main() -> ExitCode {
             streams::three_escapes_end_it,
             streams::in_the_background_it_runs_on,
             streams::every_console_mode,
+            streams::a_killed_supervisor_leaves_the_terminal_as_it_was,
             streams::quiet_leaves_only_warnings_and_errors,
             namespaces::namespaces_are_as_asked,
             namespaces::user_namespace_modes,

@@ -105,13 +105,17 @@ fn what_keeps_it_from_starting() {
     type Change = fn(&mut Facts);
     let rows: &[(&str, Change, &[&str])] = &[
         ("", |_| (), &[]),
-        ("", |f| f.tree.usr = false, &["the tree /t has no /usr directory"]),
+        ("-D=/t", |f| f.tree.usr = false, &["the tree /t has no /usr directory"]),
+        ("", |f| f.tree.usr = false, &["no tree was named: the current directory /t has no /usr"]),
         ("-b", |f| f.tree.usr = false, &[]),
         ("", |f| f.tree.os_release = false, &[]),
         ("-b", |f| f.tree.os_release = false, &["the tree /t has no os-release file, so it cannot be booted"]),
         ("", |f| f.root = false, &["only root can start a container so far"]),
         ("", |f| f.tree.is_host_root = true, &["the host's own root directory cannot be the tree of a container"]),
         ("-x", |f| f.tree.is_host_root = true, &[]),
+        ("--volatile", |f| f.tree.is_host_root = true, &[]),
+        ("-M=m --read-only", |f| f.tree.is_host_root = true, &["the host's own root directory"]),
+        ("-M=m --volatile", |f| f.tree.split_usr = true, &["the tree /t keeps programs outside of /usr"]),
         ("--property=Nonsense=1", |_| (), &["there is no unit property \"Nonsense\" for a scope"]),
         (
             "-a -b --property=Nonsense=1",
