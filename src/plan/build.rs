@@ -2,6 +2,7 @@
 //! Settings and facts become a plan, or every reason why they cannot.
 
 use super::*;
+use crate::bus::properties::TypedProperty;
 use crate::error::{Code, Sourced};
 use crate::seccomp;
 use crate::supervise::{plan_stdio, refuse_passed, resolve_mode};
@@ -137,6 +138,7 @@ fn refusals(s: &Settings, f: &Facts) -> Vec<Diagnostic> {
     if !f.root {
         wrong.push(need_root());
     }
+    wrong.extend(s.properties.iter().filter_map(|p| TypedProperty::parse(p).err()));
     wrong
 }
 
