@@ -18,6 +18,7 @@ mod storm;
 use launchers::Bench;
 use report::Table;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// Measures and adds to the table.
 type Row = fn(&Bench, &mut Table);
@@ -55,8 +56,9 @@ fn main() {
     ];
     for (key, run) in rows {
         if wanted(key) {
-            eprintln!("bench: {key}");
+            let begin = Instant::now();
             run(&bench, &mut table);
+            eprintln!("bench: {key}: {:.0} s", begin.elapsed().as_secs_f32());
         }
     }
     print!("{}", table.markdown(&bench));
