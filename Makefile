@@ -48,7 +48,7 @@ bench: toolchain
 
 # The parts of the manual and of the completions that come from the tables of options, errors and messages.
 man: toolchain
-	UPDATE_EXPECT=1 cargo test --quiet --locked --test man --test completions the_ knows_the_table
+	UPDATE_EXPECT=1 cargo test --quiet --locked --test man --test completions -- the_ knows_the_table
 
 $(binary):
 	$(MAKE) all
