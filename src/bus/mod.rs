@@ -31,8 +31,9 @@ use zbus::runtime::traits::Runtime as _;
 use zbus::{Connection, MessageStream, connection::Builder};
 
 /// How long any one exchange may take. PID 1 answers within milliseconds even while fifty containers start at once, but
-/// stands still while it reloads its units, which takes seconds on a large host.
-pub const WAIT: Duration = Duration::from_secs(5);
+/// stands still while it reloads its units, which takes seconds on a large host. A start that loses a message has a second
+/// left to undo what it has made before anybody takes it for hanging.
+pub const WAIT: Duration = Duration::from_secs(4);
 
 /// A connection to the system bus.
 pub struct Bus {
@@ -41,7 +42,7 @@ pub struct Bus {
     machined: MachinedProxy<'static>,
     conn: Connection,
     inbox: Inbox,
-    /// The unit whose start was not waited for to its end.
+    /// The unit whose start was not waited for to its end, or in which no process is known to have lived since.
     unfinished: Option<String>,
     /// Match rules of this connection.
     rules: Vec<String>,

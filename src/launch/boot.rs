@@ -62,6 +62,9 @@ impl Boot {
         };
         let entered = cloned.enter(plan, place.fd())?;
         releases.push(undo.push(kill(entered.pidfd())?, "the container's first process")?);
+        if let Some(bus) = session.bus.borrow_mut().as_mut() {
+            bus.scope_is_inhabited();
+        }
         record::boot(session, &place, entered.pid(), undo)?;
         let mapping = entered.map(plan, session.range.as_ref().map(|r| r.range))?;
         let (mapping, way, links) = join(session, mapping, undo, &mut releases)?;

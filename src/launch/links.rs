@@ -10,7 +10,7 @@ use rustix::fd::AsFd;
 use std::time::Duration;
 
 /// How long a link name may stay taken by a container that has just ended.
-const LINK_WAIT: Duration = Duration::from_secs(5);
+const LINK_WAIT: Duration = Duration::from_secs(4);
 
 /// Makes the veth pair that the plan asks for; returns the interfaces that machined is told of.
 pub fn make(session: &Session<'_>, leader: i32, undo: &mut Undo, releases: &mut Vec<Ticket>) -> Result<Vec<i32>> {

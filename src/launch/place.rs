@@ -2,7 +2,9 @@
 //! Where the container's processes live: a scope, the caller's unit, or a control group of our own.
 
 use super::Session;
-use crate::bus::{Bus, ConnectError, DeviceAccess, KillPolicy, ScopeRequest, ScopeStart, properties::TypedProperty};
+use crate::bus::{
+    self, Bus, ConnectError, DeviceAccess, KillPolicy, ScopeRequest, ScopeStart, properties::TypedProperty,
+};
 use crate::cgroup::devices::{Access, DevicePolicy};
 use crate::cgroup::{self, Group, GroupRemoval, Hierarchy};
 use crate::error::{Code, Diagnostic, Result};
@@ -15,12 +17,8 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::Pid;
 use std::cell::RefCell;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
-
-/// How long connecting to the bus may take.
-const CONNECT: Duration = Duration::from_secs(5);
 
 /// The one connection to the system bus, which releases use as well.
 pub type SharedBus = Rc<RefCell<Option<Bus>>>;
@@ -84,9 +82,9 @@ pub fn scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, releas
 
 /// Connects to the system bus once.
 pub fn connect(bus: &SharedBus) -> std::result::Result<(), ConnectError> {
-    let mut bus = bus.borrow_mut();
-    if bus.is_none() {
-        *bus = Some(Bus::connect(CONNECT)?);
+    let mut held = bus.borrow_mut();
+    if held.is_none() {
+        *held = Some(Bus::connect(bus::WAIT)?);
     }
     Ok(())
 }
@@ -115,6 +113,7 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
     let group = hierarchy.mount_point.join(slice.group()).join(name);
     let home = hierarchy.open(&Hierarchy::own_path()?.unwrap_or_else(|| "/".into()))?;
     releases.push(undo.push(Release::EmptyScope { group, home: hold(&home)? }, "the scope's control group")?);
+    let group = Path::new("/").join(slice.group()).join(name);
     let started = {
         let mut bus = session.bus.borrow_mut();
         let Some(bus) = bus.as_mut() else { return Ok(Place::NOWHERE) };
@@ -131,7 +130,7 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
         };
         bus.start_scope(&request, &[cloned.report()])
     };
-    let release = release_scope(session, name);
+    let release = release_scope(session, name, group);
     match started {
         Ok(ScopeStart::Started) => releases.push(undo.push(release, format!("the unit {name}"))?),
         Ok(ScopeStart::Interrupted(_)) => {
@@ -154,18 +153,26 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
     })
 }
 
-/// A process beside the payload, as systemd-nspawn's supervisor is one: else systemd would remove the group, and the
-/// figures of what was consumed, at the moment of the payload's end. Without it some of them may not be told.
+/// A process beside the payload: else systemd would remove the group, and the figures of what was consumed, at the moment
+/// of the payload's end. Without it some of them may not be told.
 fn occupy(hierarchy: &Hierarchy, unit: &Group, undo: &Undo) -> Option<OwnedFd> {
     let beside = unit.ensure_child(OsStr::new(cgroup::SUPERVISOR)).ok()?;
     undo.keeper()?.occupy(&hierarchy.directory(beside.path())?).ok()
 }
 
-fn release_scope(session: &Session<'_>, name: &str) -> Release {
+fn release_scope(session: &Session<'_>, name: &str, group: PathBuf) -> Release {
     let (bus, unit) = (Rc::clone(&session.bus), name.to_string());
-    Release::Call(Box::new(move || match bus.borrow_mut().as_mut() {
-        Some(bus) => bus.stop_scope(&unit),
-        None => Ok(()),
+    Release::Call(Box::new(move || {
+        let mut bus = bus.borrow_mut();
+        let Some(bus) = bus.as_mut() else { return Ok(()) };
+        let barren = bus.scope_may_be_barren(&unit);
+        bus.stop_scope(&unit)?;
+        // PID 1 would wait for its end until a time limit, and the name would be taken for as long.
+        match barren.then(|| hierarchy()?.open(&group)) {
+            Some(Ok(group)) => group.stir(),
+            // Gone, as it should be.
+            _ => Ok(()),
+        }
     }))
 }
 

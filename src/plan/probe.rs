@@ -8,7 +8,7 @@ use crate::config::file::Whereabouts;
 use crate::error::Origin;
 use crate::error::{Code, Diagnostic, Result};
 use crate::image::{
-    Crossing, ImageRoot, MountsBelow, OsRelease, check_is_os, default_tree, find_machine, unmappable_mounts,
+    Crossing, ImageRoot, MountsBelow, OsRelease, check_is_os, default_tree, find_machine, remedy, unmappable_mounts,
 };
 use crate::model::{CapabilitySet, MachineName, StartMode};
 use crate::supervise::{FdKind, StdioFacts};
@@ -98,24 +98,13 @@ fn told() -> Vec<(String, String)> {
         .collect()
 }
 
-/// What helps where a tree cannot be opened. Root is kept out by file systems only that are served by others.
-fn remedy(errno: Errno) -> &'static str {
-    match errno {
-        Errno::ACCESS if rustix::process::geteuid().is_root() => {
-            "let root in: mount it with allow_other or allow_root (FUSE), export it with no_root_squash (NFS)"
-        }
-        Errno::NOTCONN | Errno::STALE => "what serves this file system is gone: unmount it and mount it again",
-        _ => "name an existing directory that holds an operating system",
-    }
-}
-
 fn tree(s: &Settings) -> Result<TreeFacts> {
     let (path, origin) = find(s)?;
     let failed = |e: Errno| {
         Diagnostic::new(Code::TreeMissing, format!("cannot open the tree {}", path.display()))
             .errno(e)
             .origin(&origin)
-            .help(remedy(e))
+            .help(remedy(e).unwrap_or("name an existing directory that holds an operating system"))
     };
     let real = std::fs::canonicalize(&path).map_err(|e| failed(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
     let fd =

@@ -8,19 +8,20 @@
 
 use super::job::Job;
 use super::signals;
-use rustix::process::{getsid, kill_process_group};
+use rustix::process::kill_current_process_group;
 use rustix::termios::tcgetpgrp;
 use std::os::fd::BorrowedFd;
 
 /// Whether a sudo that is in the foreground itself keeps this terminal from us.
 pub(super) fn keeps(tty: BorrowedFd<'_>) -> bool {
     let look = || {
-        let leader = getsid(None).ok()?;
+        // 0 where it is outside of our PID namespace.
+        let leader = nix::unistd::getsid(None).ok()?.as_raw();
         // With a shell in between it is the shell's to give.
-        if tcgetpgrp(tty).ok()? != leader {
+        if tcgetpgrp(tty).ok()?.as_raw_nonzero().get() != leader {
             return None;
         }
-        let inner = Job::of(leader.as_raw_nonzero().get())?;
+        let inner = Job::of(leader)?;
         let outer = Job::of(inner.parent)?;
         Some([&inner, &outer].iter().all(|job| job.command == "sudo") && outer.is_in_foreground())
     };
@@ -31,6 +32,6 @@ pub(super) fn keeps(tty: BorrowedFd<'_>) -> bool {
 pub(super) fn ask() {
     signals::stop_by(nix::sys::signal::Signal::SIGTTIN, || {
         // Only fails for what is no signal or no group of ours.
-        let _ = kill_process_group(rustix::process::getpgrp(), rustix::process::Signal::TTIN);
+        let _ = kill_current_process_group(rustix::process::Signal::TTIN);
     });
 }

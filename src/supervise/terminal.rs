@@ -6,7 +6,6 @@ use crate::error::{Code, Diagnostic, Result};
 use crate::sys::termios::{TERM_STATE_SIZE, TermState};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use rustix::process::getpgrp;
 use rustix::termios::{Winsize, tcgetpgrp, tcgetwinsize};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -26,7 +25,8 @@ pub enum Position {
 /// Our position towards the terminal `tty`.
 pub fn position(tty: BorrowedFd<'_>) -> Position {
     match tcgetpgrp(tty) {
-        Ok(group) if group == getpgrp() => Position::Foreground,
+        // Our own is 0 where it is outside of our PID namespace, which rustix takes for impossible.
+        Ok(group) if group.as_raw_nonzero().get() == nix::unistd::getpgrp().as_raw() => Position::Foreground,
         // rustix says so for group 0: the foreground group is outside of our PID namespace.
         Ok(_) | Err(Errno::OPNOTSUPP) => Position::Background,
         // The kernel would let us, but it is used by leave of who started us: sudo(8) from 1.9.17 on runs a background job

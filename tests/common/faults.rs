@@ -12,8 +12,6 @@ use std::time::{Duration, Instant};
 
 /// An error must have come by then.
 const LIMIT: Duration = Duration::from_secs(5);
-/// For the watching of calls, and the ends of processes that were killed.
-const SLACK: Duration = Duration::from_secs(1);
 
 /// Calls, and what each fails with. Names that an architecture does not have are passed over.
 const CALLS: &[(&str, Errno)] = &[
@@ -204,7 +202,7 @@ impl Sweep<'_> {
 
     fn judge(&self, run: &Run, clean: &Run, who: Who, call: &str, errno: Errno) -> Result<Verdict, String> {
         let Some(status) = run.status else { return Err(format!("hangs for {:?}", run.elapsed)) };
-        if run.elapsed > LIMIT + SLACK {
+        if run.elapsed > LIMIT {
             return Err(format!("took {:?}", run.elapsed));
         }
         if !run.fired {

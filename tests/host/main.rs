@@ -79,7 +79,7 @@ fn main() -> ExitCode {
             many::the_terminal_stays_across_a_reboot,
             many::one_hundred_in_a_loop[240],
             many::one_hundred_at_once[300],
-            faults::every_call_fails_closed_in_a_scope[400],
+            faults::every_call_fails_closed_in_a_scope[900],
             killing::supervisor_leaves_no_link[300],
             killing::supervisor_and_keeper_with_link,
             killing::keeper_is_replaced,

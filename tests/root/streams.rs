@@ -3,6 +3,7 @@
 
 use crate::common::{Case, HostState, Outcome, Program, Pty, Reason, pty};
 use crate::support::*;
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -190,6 +191,25 @@ pub fn every_console_mode(case: &mut Case) -> Outcome {
     let mut child = terminal.start(&tree.spawn(case, &["--console=interactive"]).arg("/probe"))?;
     terminal.expect("tty=yes", SOON);
     assert_eq!(pty::wait(&mut child, SOON).code(), Some(0));
+    Ok(())
+}
+
+/// The keeper gives the caller's terminal back when the supervisor cannot.
+pub fn a_killed_supervisor_leaves_the_terminal_as_it_was(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    for name in BOTH {
+        let mut pty = Pty::open()?;
+        let before = format!("{:?}", pty.settings()?);
+        let script = "echo up; read x; echo got-$x; sleep 60";
+        let mut child = pty.start(&tree.called(case, name, &[])?.args(["sh", "-c", script]))?;
+        pty.expect("up", SOON);
+        pty.send("typed\r")?;
+        pty.expect("got-typed", SOON);
+        assert_ne!(format!("{:?}", pty.settings()?), before, "{name:?} has not made it raw");
+        child.kill()?;
+        assert_eq!(pty::wait(&mut child, SOON).signal(), Some(9), "{name:?}");
+        eventually("the terminal is as before", || pty.settings().is_ok_and(|now| format!("{now:?}") == before));
+    }
     Ok(())
 }
 

@@ -105,7 +105,8 @@ fn what_keeps_it_from_starting() {
     type Change = fn(&mut Facts);
     let rows: &[(&str, Change, &[&str])] = &[
         ("", |_| (), &[]),
-        ("", |f| f.tree.usr = false, &["the tree /t has no /usr directory"]),
+        ("-D/t", |f| f.tree.usr = false, &["the tree /t has no /usr directory"]),
+        ("", |f| f.tree.usr = false, &["no tree was named: the current directory /t has no /usr"]),
         ("-b", |f| f.tree.usr = false, &[]),
         ("", |f| f.tree.os_release = false, &[]),
         ("-b", |f| f.tree.os_release = false, &["the tree /t has no os-release file, so it cannot be booted"]),
