@@ -75,7 +75,7 @@ mod tests {
         }
         let own = Job::of(std::process::id() as i32).unwrap();
         assert_eq!(own.parent, std::os::unix::process::parent_id() as i32);
-        assert_eq!(own.group, rustix::process::getpgrp().as_raw_nonzero().get());
+        assert_eq!(own.group, nix::unistd::getpgrp().as_raw());
     }
 
     #[test]
