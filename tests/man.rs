@@ -161,3 +161,19 @@ fn the_manual_has_every_field_and_message() {
     check("spawn-journal.7", &fields());
     generated::check("man/spawn-journal.7", MESSAGES_BEGIN, MESSAGES_END, &messages());
 }
+
+/// Words in backquotes that are paths of the checkout.
+#[test]
+fn the_checklists_name_what_there_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("CONTRIBUTING.md")).unwrap();
+    let quoted = text.split('`').skip(1).step_by(2);
+    let paths: Vec<&str> = quoted.filter_map(|word| word.split(' ').next()).filter(|word| is_path(word)).collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    let missing: Vec<&&str> = paths.iter().filter(|path| !root.join(path).exists()).collect();
+    assert!(missing.is_empty(), "CONTRIBUTING.md names {missing:?}");
+}
+
+fn is_path(word: &str) -> bool {
+    ["src/", "tests/", "man/", "docs/", "packaging/"].iter().any(|folder| word.starts_with(folder))
+}

@@ -19,6 +19,7 @@ mod storm;
 use launchers::Bench;
 use report::Table;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// Measures and adds to the table.
 type Row = fn(&Bench, &mut Table);
@@ -57,8 +58,9 @@ fn main() {
     ];
     for (key, run) in rows {
         if wanted(key) {
-            eprintln!("bench: {key}");
+            let begin = Instant::now();
             run(&bench, &mut table);
+            eprintln!("bench: {key}: {:.0} s", begin.elapsed().as_secs_f32());
         }
     }
     let markdown = table.markdown(&bench);

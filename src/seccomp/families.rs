@@ -171,8 +171,8 @@ impl FamilyRule {
 }
 
 fn number(name: &str) -> Option<u8> {
-    let listed = FAMILIES.iter().position(|f| *f == name).map(|n| n as u8);
-    listed.or_else(|| ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, n)| *n))
+    let listed = FAMILIES.iter().position(|f| f.eq_ignore_ascii_case(name)).map(|n| n as u8);
+    listed.or_else(|| ALIASES.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name)).map(|(_, n)| *n))
 }
 
 fn unknown(word: &str, list: &Sourced<FilterWords>) -> Diagnostic {

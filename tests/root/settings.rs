@@ -39,7 +39,12 @@ pub fn a_file_beside_the_tree(case: &mut Case) -> Outcome {
     let at = file.display().to_string();
     for name in BOTH {
         let run = |options: &[&str]| -> Result<_, Reason> {
-            Ok(tree.called(case, name, options)?.args(["/bin/sh", "-c", SHOW]).run().expect_code(0))
+            Ok(tree
+                .called(case, name, options)?
+                .arg("--console=pipe")
+                .args(["/bin/sh", "-c", SHOW])
+                .run()
+                .expect_code(0))
         };
         let plain = run(&[])?;
         assert_eq!(plain.stdout, "beside\n1\n");
@@ -71,7 +76,8 @@ pub fn files_and_drop_ins_of_the_administrator(case: &mut Case) -> Outcome {
     configured.write("tree.nspawn", main)?;
     configured.write("tree.nspawn.d/10-name.conf", "[Exec]\nHostname=dropped-in\n")?;
     let words = |name, options: &[&str]| -> Result<_, Reason> {
-        let run = tree.called(case, name, options)?.args(["/bin/sh", "-c", SHOW]).run().expect_code(0);
+        let run =
+            tree.called(case, name, options)?.arg("--console=pipe").args(["/bin/sh", "-c", SHOW]).run().expect_code(0);
         Ok(run.stdout.lines().take(2).collect::<Vec<_>>().join(" "))
     };
     assert_eq!(words(Name::Spawn, &[])?, "dropped-in main");

@@ -57,8 +57,8 @@ pub struct Layer {
     pub entries: Vec<Entry>,
     /// Its mistakes.
     pub warnings: Vec<Warning>,
-    /// Why it cannot be used at all.
-    pub broken: Option<Diagnostic>,
+    /// Where and why it cannot be used at all.
+    pub broken: Option<(At, Diagnostic)>,
 }
 
 /// The row of the table for a key, and how files hold it.
@@ -89,7 +89,7 @@ impl Layer {
 
     fn take(&mut self, at: At, item: Item<'_>, place: &mut Place, scratch: &mut Settings) {
         match item {
-            Item::Broken { why } => self.broken = Some(self.refusal(at, why)),
+            Item::Broken { why } => self.broken = Some((at, self.refusal(at, why))),
             Item::Section { name } => {
                 *place = match Section::ALL.into_iter().find(|s| s.name() == name) {
                     Some(section) => Place::In(section),
@@ -134,7 +134,7 @@ impl Layer {
                     self.warn(at, format!("{}: {why}; {part}", shown(key, file, value)));
                 }
                 BadValue::RefusesFile => {
-                    self.broken = Some(self.refusal(at, &format!("{}: {why}", shown(key, file, value))));
+                    self.broken = Some((at, self.refusal(at, &format!("{}: {why}", shown(key, file, value)))));
                 }
                 BadValue::RefusesStart => {}
             }

@@ -24,7 +24,7 @@ pub struct At {
 pub enum Item<'a> {
     /// `[Name]`
     Section {
-        /// The name, which holds neither quotes nor control characters.
+        /// The name, which holds neither quotes nor brackets nor control characters.
         name: &'a str,
     },
     /// `Key=Value`
@@ -149,13 +149,15 @@ fn one(first: u32, last: u32, line: &[u8], each: &mut dyn FnMut(At, Item<'_>)) -
     let text = text.trim_end_matches(BLANKS);
     let column = start + 1;
     if let Some(rest) = text.strip_prefix('[') {
-        let unsafe_in_name = |c: char| c.is_ascii_control() || matches!(c, '"' | '\'' | '\\');
+        let unsafe_in_name = |c: char| c.is_ascii_control() || matches!(c, '"' | '\'' | '\\' | '[');
         let why = match rest.strip_suffix(']') {
+            // Before 258 an empty one and one with a bracket were just unknown.
+            Some("") => "the section header is empty",
             Some(name) if !name.contains(unsafe_in_name) => {
                 each(at(first, last, column), Item::Section { name });
                 return true;
             }
-            Some(_) => "the section header holds quotes, backslashes or control characters",
+            Some(_) => "the section header holds brackets, quotes, backslashes or control characters",
             None => "the section header has no ']' at its end",
         };
         each(at(first, last, column), Item::Broken { why });
@@ -228,6 +230,7 @@ mod tests {
     fn what_cannot_be_read_ends_the_file() {
         assert_eq!(shown(b"[a\nB=1"), ["1-1:1 broken: the section header has no ']' at its end"]);
         assert_eq!(shown(b"[a\"]\nB=1").len(), 1);
+        assert_eq!(shown(b"[]\nB=1"), ["1-1:1 broken: the section header is empty"]);
         assert_eq!(shown(b"A=\xff\nB=1"), ["1-1:1 broken: the line is not UTF-8 text"]);
         assert_eq!(shown("A=\u{fdd0}\nB=1".as_bytes()).len(), 1);
         let long = [b"A=1\nB=".to_vec(), vec![b'x'; LINE_MAX], b"\nC=1".to_vec()].concat();

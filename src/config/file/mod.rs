@@ -66,7 +66,7 @@ pub fn load(
 
 /// Puts the files together with the command line; the weakest file comes first.
 pub fn combine(said: Settings, mut layers: Vec<Layer>) -> Loaded {
-    let broken: Vec<_> = layers.iter_mut().filter_map(|layer| layer.broken.take()).collect();
+    let broken: Vec<_> = layers.iter_mut().filter_map(|layer| Some(layer.broken.take()?.1)).collect();
     if layers.is_empty() || !broken.is_empty() {
         let warnings = layers.iter_mut().flat_map(|layer| std::mem::take(&mut layer.warnings)).collect();
         return Loaded { settings: said, warnings, mistakes: broken, layers };

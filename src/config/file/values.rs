@@ -7,7 +7,8 @@ use crate::config::{BadValue, Invocation, Said, Settings};
 use crate::error::Origin;
 use crate::model::*;
 use std::ffi::OsStr;
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 type Outcome = Result<(), String>;
 
@@ -96,7 +97,7 @@ pub fn capabilities(list: &mut Many<CapabilityWords>, v: &Said) -> Outcome {
     let mut wrong = Vec::new();
     let mut all = false;
     for word in split_blanks(v.text()?)? {
-        let named = word.starts_with(|c: char| c.is_ascii_digit())
+        let named = word.starts_with(|c: char| c.is_ascii_digit() || c == '+')
             || word.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("cap_"));
         match word.parse::<Capability>() {
             _ if word == "all" => all = true,
@@ -161,7 +162,7 @@ pub fn oom_score(s: &mut Settings, v: &Said) -> Outcome {
         s.oom_score_adjust = None;
         return Ok(());
     }
-    let number = text.parse::<i16>().ok().filter(|n| (-1000..=1000).contains(n));
+    let number = signed_number(text).filter(|n| (-1000..=1000).contains(n)).and_then(|n| i16::try_from(n).ok());
     v.put(&mut s.oom_score_adjust, number.ok_or("must be a number from -1000 to 1000")?)
 }
 
@@ -172,7 +173,7 @@ pub fn cpu_affinity(s: &mut Settings, v: &Said) -> Outcome {
         s.cpu_affinity = None;
         return Ok(());
     }
-    let cpus: CpuList = split_quoted(text)?.join(" ").parse()?;
+    let cpus: CpuList = text.parse()?;
     let cpus = s.cpu_affinity.as_ref().map_or_else(|| cpus.clone(), |before| before.value.union(&cpus));
     v.put(&mut s.cpu_affinity, cpus)
 }
@@ -217,11 +218,23 @@ fn is_user_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 
+/// `PivotRoot=`: paths must be written as they are meant.
+pub fn pivot_root(s: &mut Settings, v: &Said) -> Outcome {
+    let text = v.text()?;
+    let text = text.strip_suffix(':').unwrap_or(text);
+    let normal = |path: &str| !path.contains("/./") && !path.ends_with("/.") && !path.contains("//");
+    match text.split(':').all(normal) {
+        true => v.put(&mut s.pivot_root, PivotRoot::parse_os(text.as_ref())?),
+        false => Err("must be NEW[:OLD] without '.' in the paths".into()),
+    }
+}
+
 /// `BindUserShell=`
 pub fn bind_user_shell(s: &mut Settings, v: &Said) -> Outcome {
     let text = v.text()?;
     if !text.is_empty() && parse_bool(text).is_err() {
-        clean(text).map_err(|_| "must be yes, no or an absolute path")?;
+        let normal = !text.contains("/./") && !text.contains("//") && !text.ends_with("/.");
+        clean(text).ok().filter(|_| normal).ok_or("must be yes, no or an absolute path")?;
     }
     v.string(&mut s.bind_user_shell)
 }
@@ -235,9 +248,14 @@ pub fn links(list: &mut Many<LinkPair>, v: &Said) -> Outcome {
     Ok(())
 }
 
-/// `VirtualEthernetExtra=`
+/// `VirtualEthernetExtra=`: a second name that is none counts as left out.
 pub fn veth_extra(list: &mut Many<LinkPair>, v: &Said) -> Outcome {
-    v.many(list)
+    let text = v.text()?;
+    let (host, container) = text.split_once(':').unwrap_or((text, ""));
+    if container.contains(':') {
+        return Err("must be HOST[:CONTAINER]".into());
+    }
+    v.add(list, LinkPair { host: host.parse()?, container: container.parse().ok() })
 }
 
 /// `Port=`: a port of the host is forwarded once.
@@ -283,15 +301,72 @@ fn kind_of(mount: &CustomMount) -> Kind {
     }
 }
 
-/// systemd-nspawn looks at `..` and at mount options when it mounts, and fails then.
-pub fn bad_mount(_: Invocation, value: &OsStr) -> BadValue {
+/// What systemd-nspawn takes of a file and refuses later is refused here at once; the rest is left out as there.
+fn refuses_if(taken: bool) -> BadValue {
+    if taken { BadValue::RefusesStart } else { BadValue::Ignored }
+}
+
+fn colons(value: &OsStr, limit: usize) -> Vec<Vec<u8>> {
+    split_colons(value.as_bytes(), limit).unwrap_or_default()
+}
+
+fn is_absolute(path: &[u8]) -> bool {
+    path.first() == Some(&b'/')
+}
+
+/// A source in the image must be absolute; others are relative to whatever directory the caller is in.
+fn is_source(path: &[u8]) -> bool {
+    path.strip_prefix(b"+").map_or(!path.is_empty(), is_absolute)
+}
+
+/// `Bind=`, `BindReadOnly=`
+pub fn bad_bind(_: Invocation, value: &OsStr) -> BadValue {
+    refuses_if(match colons(value, 3).as_slice() {
+        [both] => is_absolute(both.strip_prefix(b"+").unwrap_or(both)),
+        [source, target, ..] => (source.is_empty() || is_source(source)) && is_absolute(target),
+        [] => false,
+    })
+}
+
+/// `TemporaryFileSystem=`
+pub fn bad_tmpfs(_: Invocation, value: &OsStr) -> BadValue {
+    refuses_if(colons(value, 2).first().is_some_and(|target| is_absolute(target)))
+}
+
+/// `Inaccessible=`
+pub fn bad_inaccessible(_: Invocation, value: &OsStr) -> BadValue {
+    refuses_if(is_absolute(value.as_bytes()))
+}
+
+/// `Overlay=`, `OverlayReadOnly=`
+pub fn bad_overlay(_: Invocation, value: &OsStr) -> BadValue {
+    refuses_if(match colons(value, usize::MAX).as_slice() {
+        [] | [_] => false,
+        [lower, upper] => is_source(lower) && is_source(upper),
+        [lower @ .., upper, target] => {
+            lower.iter().all(|l| is_source(l)) && (upper.is_empty() || is_source(upper)) && is_absolute(target)
+        }
+    })
+}
+
+/// `User=`
+pub fn bad_user(_: Invocation, value: &OsStr) -> BadValue {
+    refuses_if(!value.as_bytes().iter().any(|b| b.is_ascii_control() || matches!(b, b'"' | b'\'' | b'\\')))
+}
+
+/// `PrivateUsers=`: the last id of all may be the end of a range there.
+pub fn bad_users(_: Invocation, value: &OsStr) -> BadValue {
     let text = value.to_string_lossy();
-    let up = text.split(':').any(|part| {
-        let part = part.strip_prefix('+').unwrap_or(part);
-        part.starts_with('/') && Path::new(part).components().any(|c| c == Component::ParentDir)
+    let taken = text.split_once(':').is_some_and(|(base, size)| {
+        let last = base.parse::<u32>().ok().filter(|_| base.starts_with(|c: char| c.is_ascii_digit()));
+        last.zip(number(size)).is_some_and(|(base, size)| size > 0 && u64::from(base) + size == u64::from(u32::MAX))
     });
-    let options = text.split(':').count() > 2 && text.split(':').take(2).all(|part| part.starts_with(['/', '+']));
-    if up || options { BadValue::RefusesStart } else { BadValue::Ignored }
+    refuses_if(taken)
+}
+
+/// `Zone=`: an empty name is one there.
+pub fn bad_zone(_: Invocation, value: &OsStr) -> BadValue {
+    refuses_if(value.is_empty())
 }
 
 /// The three lists of links are the only values that systemd-nspawn refuses a file for.

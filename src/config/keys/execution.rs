@@ -60,6 +60,7 @@ pub(super) const KEYS: &[Key] = &[
         .short('u')
         .file(Exec, "User", |s| s.user = None)
         .reads(grammar::user_of_file)
+        .bad_value(grammar::bad_user)
         .default_is("root")
         .mask(2),
     Key::option("kill-signal", Execution, Value("SIGNAL"), "What asks the program to end", |s, v| {

@@ -2,6 +2,7 @@
 //! What is booted.
 
 use super::words;
+use crate::config::file::values as grammar;
 use crate::config::{Key, Section::*, Takes::*, Topic::Image};
 use crate::model::{PivotRoot, Volatile};
 
@@ -88,6 +89,7 @@ pub(super) const KEYS: &[Key] = &[
         v.put(&mut s.pivot_root, PivotRoot::parse_os(v.raw())?)
     })
     .file(Exec, "PivotRoot", |s| s.pivot_root = None)
+    .reads(grammar::pivot_root)
     .mask(15)
     .since("v233"),
 ];

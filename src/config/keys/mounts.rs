@@ -14,7 +14,7 @@ pub(super) const KEYS: &[Key] = &[
     })
     .file(Files, "Bind", |s| grammar::drop_mounts(s, Kind::Bind))
     .adds_up()
-    .bad_value(grammar::bad_mount)
+    .bad_value(grammar::bad_bind)
     .trusted()
     .mask(11)
     .since("v198"),
@@ -24,7 +24,7 @@ pub(super) const KEYS: &[Key] = &[
     })
     .file(Files, "BindReadOnly", |s| grammar::drop_mounts(s, Kind::BindReadOnly))
     .adds_up()
-    .bad_value(grammar::bad_mount)
+    .bad_value(grammar::bad_bind)
     .trusted()
     .mask(11)
     .since("v198"),
@@ -33,7 +33,7 @@ pub(super) const KEYS: &[Key] = &[
     })
     .file(Files, "Inaccessible", |s| grammar::drop_mounts(s, Kind::Inaccessible))
     .adds_up()
-    .bad_value(grammar::bad_mount)
+    .bad_value(grammar::bad_inaccessible)
     .trusted()
     .mask(11)
     .since("v242"),
@@ -42,7 +42,7 @@ pub(super) const KEYS: &[Key] = &[
     })
     .file(Files, "TemporaryFileSystem", |s| grammar::drop_mounts(s, Kind::Tmpfs))
     .adds_up()
-    .bad_value(grammar::bad_mount)
+    .bad_value(grammar::bad_tmpfs)
     .trusted()
     .mask(11)
     .since("v214"),
@@ -51,7 +51,7 @@ pub(super) const KEYS: &[Key] = &[
     })
     .file(Files, "Overlay", |s| grammar::drop_mounts(s, Kind::Overlay))
     .adds_up()
-    .bad_value(grammar::bad_mount)
+    .bad_value(grammar::bad_overlay)
     .trusted()
     .mask(11)
     .since("v220"),
@@ -61,7 +61,7 @@ pub(super) const KEYS: &[Key] = &[
     })
     .file(Files, "OverlayReadOnly", |s| grammar::drop_mounts(s, Kind::OverlayReadOnly))
     .adds_up()
-    .bad_value(grammar::bad_mount)
+    .bad_value(grammar::bad_overlay)
     .trusted()
     .mask(11)
     .since("v220"),

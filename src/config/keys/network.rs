@@ -85,6 +85,7 @@ pub(super) const KEYS: &[Key] = &[
         }
     })
     .file(File, "Zone", |s| s.network_zone = None)
+    .bad_value(grammar::bad_zone)
     .trusted()
     .mask(7)
     .since("v230")

@@ -4,7 +4,7 @@
 use super::{lacking_mode, words};
 use crate::config::file::values as grammar;
 use crate::config::{Key, Listing, Section::*, Takes::*, Topic::Users};
-use crate::model::{Ownership, PrivateUsers};
+use crate::model::{Ownership, PrivateUsers, number};
 
 pub(super) const KEYS: &[Key] = &[
     Key::option(
@@ -19,6 +19,7 @@ pub(super) const KEYS: &[Key] = &[
     )
     .file(Exec, "PrivateUsers", |s| s.private_users = None)
     .reads(grammar::private_users)
+    .bad_value(grammar::bad_users)
     .default_is("no")
     .trusted()
     .mask(13)
@@ -44,7 +45,7 @@ pub(super) const KEYS: &[Key] = &[
     .since("v230")
     .listing(Listing::Hidden),
     Key::option("private-users-delegate", Users, Value("N"), "Ranges of ids to delegate", |s, v| {
-        let number = v.text()?.parse::<u32>().map_err(|_| "must be a number of ranges")?;
+        let number = number(v.text()?).and_then(|n| u32::try_from(n).ok()).ok_or("must be a number of ranges")?;
         v.put(&mut s.delegate, number)
     })
     .file(Exec, "PrivateUsersDelegate", |s| s.delegate = None)
