@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The face of the program: from the words of the command line to the exit status.
 
-use super::{Caller, Command, invocation, parse, render, secrets};
+use super::{Caller, Command, invocation, parse, render, secrets, verbs};
 use crate::config::file::{self, search::Directories};
 use crate::config::{Invocation, Settings};
 use crate::error::Diagnostic;
@@ -18,6 +18,15 @@ pub fn main(argv: Vec<OsString>) -> u8 {
     let name = invocation(&argv);
     // Before anything else is said or started. Without /proc nobody sees them either.
     let _no_proc = own_arguments::hide(secrets);
+    if let Some(verb) = verbs::verb(name, &argv) {
+        let answer = verbs::run(&verb, &Caller::of_this_process(), &Directories::default());
+        render::complain(name, &answer.complaints);
+        let said = print(&answer.text);
+        return match answer.complaints.first() {
+            Some(first) if answer.status == 0 => launch::failure_status(name, first),
+            _ => answer.status.max(said),
+        };
+    }
     let settings = match parse(argv, &Caller::of_this_process()) {
         Ok(Command::Run(settings)) => *settings,
         Ok(show) => return print(&render::output(&show, name).unwrap_or_default()),
