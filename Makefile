@@ -51,6 +51,7 @@ $(binary):
 install: $(binary)
 	install -D -m 0755 $(binary) $(DESTDIR)$(bindir)/spawn
 	install -D -m 0644 -t $(DESTDIR)$(mandir)/man1 man/*.1
+	install -D -m 0644 -t $(DESTDIR)$(mandir)/man5 man/*.5
 	install -D -m 0644 -t $(DESTDIR)$(mandir)/man7 man/*.7
 	install -D -m 0644 -t $(DESTDIR)$(docdir) README.md SECURITY.md ARCHITECTURE.md CHANGELOG.md
 	install -D -m 0644 units/spawn.catalog $(DESTDIR)$(catalogdir)/spawn.catalog
