@@ -65,6 +65,7 @@ $(licences): Cargo.lock packaging/licences
 install: $(binary) $(licences)
 	install -D -m 0755 $(binary) $(DESTDIR)$(bindir)/spawn
 	install -D -m 0644 -t $(DESTDIR)$(mandir)/man1 man/*.1
+	install -D -m 0644 -t $(DESTDIR)$(mandir)/man5 man/*.5
 	install -D -m 0644 -t $(DESTDIR)$(mandir)/man7 man/*.7
 	install -D -m 0644 completions/spawn.bash $(DESTDIR)$(bashdir)/spawn
 	install -D -m 0644 completions/_spawn $(DESTDIR)$(zshdir)/_spawn

@@ -18,9 +18,11 @@ _spawn_option() {
     --settings) takes=value kind=words words='yes no override trusted' ;;
     --cleanup) ;;
     --directory | -D) takes=value kind=directory ;;
+    --template) takes=value kind=directory ;;
     --ephemeral | -x) ;;
     --read-only) ;;
-    --volatile) takes=joined kind=words words='no' ;;
+    --volatile) takes=joined kind=words words='no yes state overlay' ;;
+    --pivot-root) takes=value ;;
     --as-pid2 | -a) ;;
     --boot | -b) ;;
     --chdir) takes=value ;;
@@ -34,7 +36,7 @@ _spawn_option() {
         SIGRTMIN+16 SIGRTMIN+17 SIGRTMIN+18 SIGRTMIN+19 SIGRTMIN+20 SIGRTMIN+21 SIGRTMIN+22 SIGRTMIN+23 SIGRTMIN+24
         SIGRTMIN+25 SIGRTMIN+26 SIGRTMIN+27 SIGRTMIN+28 SIGRTMIN+29 SIGRTMIN+30' ;;
     --notify-ready) takes=value kind=words words='yes no' ;;
-    --suppress-sync) takes=value kind=words words='no' ;;
+    --suppress-sync) takes=value kind=words words='yes no' ;;
     --machine | -M) takes=value kind=machine ;;
     --hostname) takes=value ;;
     --uuid) takes=value ;;
@@ -60,7 +62,7 @@ _spawn_option() {
     --system) ;;
     --user) takes=joined kind=user ;;
     --private-users) takes=joined kind=words words='no yes pick identity' ;;
-    --private-users-ownership) takes=value kind=words words='off map auto' ;;
+    --private-users-ownership) takes=value kind=words words='off chown map auto' ;;
     -U) ;;
     --private-network) ;;
     --network-veth | -n) ;;
@@ -100,14 +102,18 @@ _spawn_option() {
     --oom-score-adjust) takes=value ;;
     --cpu-affinity) takes=value ;;
     --personality) takes=value ;;
-    --resolv-conf) takes=value kind=words words='off copy-host copy-static copy-uplink copy-stub auto' ;;
-    --timezone) takes=value kind=words words='off copy auto' ;;
-    --link-journal) takes=value kind=words words='no auto try-guest' ;;
+    --resolv-conf) takes=value kind=words words='
+        off copy-host copy-static copy-uplink copy-stub replace-host replace-static replace-uplink replace-stub
+        bind-host bind-static bind-uplink bind-stub delete auto' ;;
+    --timezone) takes=value kind=words words='off copy bind symlink delete auto' ;;
+    --link-journal) takes=value kind=words words='no auto host guest try-host try-guest' ;;
     -j) ;;
     --bind) takes=value kind=path ;;
     --bind-ro) takes=value kind=path ;;
     --inaccessible) takes=value ;;
     --tmpfs) takes=value ;;
+    --overlay) takes=value kind=path ;;
+    --overlay-ro) takes=value kind=path ;;
     --console) takes=value kind=words words='interactive read-only passive pipe autopipe' ;;
     --pipe | -P) ;;
     --set-credential) takes=value ;;
@@ -116,14 +122,14 @@ _spawn_option() {
     esac
 }
 _spawn_names='--help -h --version --no-pager --no-ask-password --quiet -q --verbose -v --dry-run --dry-run= --settings=
-    --cleanup --directory= -D --ephemeral -x --read-only --volatile --volatile= --as-pid2 -a --boot -b --chdir=
-    --setenv= -E --uid= -u --kill-signal= --notify-ready= --suppress-sync= --machine= -M --hostname= --uuid=
-    --slice= -S --property= --register= --scope= --keep-unit --system --user --user= --private-users
-    --private-users= --private-users-ownership= -U --private-network --network-veth -n --capability=
-    --drop-capability= --ambient-capability= --no-new-privileges= --system-call-filter=
+    --cleanup --directory= -D --template= --ephemeral -x --read-only --volatile --volatile= --pivot-root=
+    --as-pid2 -a --boot -b --chdir= --setenv= -E --uid= -u --kill-signal= --notify-ready= --suppress-sync=
+    --machine= -M --hostname= --uuid= --slice= -S --property= --register= --scope= --keep-unit --system --user
+    --user= --private-users --private-users= --private-users-ownership= -U --private-network --network-veth -n
+    --capability= --drop-capability= --ambient-capability= --no-new-privileges= --system-call-filter=
     --restrict-address-families= --rlimit= --oom-score-adjust= --cpu-affinity= --personality= --resolv-conf=
-    --timezone= --link-journal= -j --bind= --bind-ro= --inaccessible= --tmpfs= --console= --pipe -P
-    --set-credential= --load-credential='
+    --timezone= --link-journal= -j --bind= --bind-ro= --inaccessible= --tmpfs= --overlay= --overlay-ro= --console=
+    --pipe -P --set-credential= --load-credential='
 # end generated part
 
 # Sets the array `line` to the words after the command up to the cursor, put together again where bash parts them at

@@ -105,11 +105,12 @@ end
 
 complete -c spawn -n __spawn_at_program -f -a '(__spawn_programs)'
 # begin generated part
-set -g __spawn_takes_value --settings --directory -D --chdir --setenv -E --uid -u --kill-signal --notify-ready --suppress-sync --machine \
-    -M --hostname --uuid --slice -S --property --register --scope --private-users-ownership --capability \
-    --drop-capability --ambient-capability --no-new-privileges --system-call-filter --restrict-address-families \
-    --rlimit --oom-score-adjust --cpu-affinity --personality --resolv-conf --timezone --link-journal --bind \
-    --bind-ro --inaccessible --tmpfs --console --set-credential --load-credential
+set -g __spawn_takes_value --settings --directory -D --template --pivot-root --chdir --setenv -E --uid -u --kill-signal --notify-ready \
+    --suppress-sync --machine -M --hostname --uuid --slice -S --property --register --scope \
+    --private-users-ownership --capability --drop-capability --ambient-capability --no-new-privileges \
+    --system-call-filter --restrict-address-families --rlimit --oom-score-adjust --cpu-affinity --personality \
+    --resolv-conf --timezone --link-journal --bind --bind-ro --inaccessible --tmpfs --overlay --overlay-ro \
+    --console --set-credential --load-credential
 complete -c spawn -n __spawn_in_options -s h -l help -d 'Show this help'
 complete -c spawn -n __spawn_in_options -l version -d 'Show the version'
 complete -c spawn -n __spawn_in_options -l no-pager -d 'Do not pipe the help into a pager'
@@ -120,9 +121,11 @@ complete -c spawn -n __spawn_in_options -l dry-run -f -a 'text json' -d 'Show th
 complete -c spawn -n __spawn_in_options -l settings -x -a 'yes no override trusted' -d 'Read .nspawn files: no, yes, override, trusted'
 complete -c spawn -n __spawn_in_options -l cleanup -d 'Remove what a dead container left behind'
 complete -c spawn -n __spawn_in_options -s D -l directory -x -a '(__fish_complete_directories (__spawn_value))' -d 'Root directory of the container'
+complete -c spawn -n __spawn_in_options -l template -x -a '(__fish_complete_directories (__spawn_value))' -d 'Copy the tree from here if it is missing'
 complete -c spawn -n __spawn_in_options -s x -l ephemeral -d 'Run on a copy that is thrown away'
 complete -c spawn -n __spawn_in_options -l read-only -d 'Mount the root directory read-only'
-complete -c spawn -n __spawn_in_options -l volatile -f -a 'no' -d 'Keep no changes: yes, state, overlay, no'
+complete -c spawn -n __spawn_in_options -l volatile -f -a 'no yes state overlay' -d 'Keep no changes: yes, state, overlay, no'
+complete -c spawn -n __spawn_in_options -l pivot-root -x -d 'Make a directory of the tree its root'
 complete -c spawn -n __spawn_in_options -s a -l as-pid2 -d 'Run the program as PID 2 below a small init'
 complete -c spawn -n __spawn_in_options -s b -l boot -d 'Boot the init that the tree has'
 complete -c spawn -n __spawn_in_options -l chdir -x -d 'Working directory in the container'
@@ -130,7 +133,7 @@ complete -c spawn -n __spawn_in_options -s E -l setenv -x -d 'Set a variable, or
 complete -c spawn -n __spawn_in_options -s u -l uid -x -a '(__spawn_users)' -d 'Run the program as this user'
 complete -c spawn -n __spawn_in_options -l kill-signal -x -a 'SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGKILL SIGUSR1 SIGSEGV SIGUSR2 SIGPIPE SIGALRM SIGTERM SIGSTKFLT SIGCHLD SIGCONT SIGSTOP SIGTSTP SIGTTIN SIGTTOU SIGURG SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGWINCH SIGIO SIGPWR SIGSYS SIGRTMIN SIGRTMIN+1 SIGRTMIN+2 SIGRTMIN+3 SIGRTMIN+4 SIGRTMIN+5 SIGRTMIN+6 SIGRTMIN+7 SIGRTMIN+8 SIGRTMIN+9 SIGRTMIN+10 SIGRTMIN+11 SIGRTMIN+12 SIGRTMIN+13 SIGRTMIN+14 SIGRTMIN+15 SIGRTMIN+16 SIGRTMIN+17 SIGRTMIN+18 SIGRTMIN+19 SIGRTMIN+20 SIGRTMIN+21 SIGRTMIN+22 SIGRTMIN+23 SIGRTMIN+24 SIGRTMIN+25 SIGRTMIN+26 SIGRTMIN+27 SIGRTMIN+28 SIGRTMIN+29 SIGRTMIN+30' -d 'What asks the program to end'
 complete -c spawn -n __spawn_in_options -l notify-ready -x -a 'yes no' -d 'Be ready when the payload says that it is'
-complete -c spawn -n __spawn_in_options -l suppress-sync -x -a 'no' -d 'Make sync calls of the payload do nothing'
+complete -c spawn -n __spawn_in_options -l suppress-sync -x -a 'yes no' -d 'Make sync calls of the payload do nothing'
 complete -c spawn -n __spawn_in_options -s M -l machine -x -a '(__spawn_machines)' -d 'Name of the machine'
 complete -c spawn -n __spawn_in_options -l hostname -x -d 'Host name, if not that of the machine'
 complete -c spawn -n __spawn_in_options -l uuid -x -d 'Machine id, if the tree has none'
@@ -142,7 +145,7 @@ complete -c spawn -n __spawn_in_options -l keep-unit -d 'Run in the unit of the 
 complete -c spawn -n __spawn_in_options -l system -d 'Run as a machine of the system'
 complete -c spawn -n __spawn_in_options -l user -f -a '(__spawn_users)' -d 'Run as a machine of the calling user'
 complete -c spawn -n __spawn_in_options -l private-users -f -a 'no yes pick identity' -d 'User namespace: no, yes, pick, identity, UID[:N]'
-complete -c spawn -n __spawn_in_options -l private-users-ownership -x -a 'off map auto' -d 'How owners appear: off, map, auto'
+complete -c spawn -n __spawn_in_options -l private-users-ownership -x -a 'off chown map auto' -d 'How owners appear: off, map, auto'
 complete -c spawn -n __spawn_in_options -s U -d 'As --private-users=pick, if the kernel can'
 complete -c spawn -n __spawn_in_options -l private-network -d 'Network namespace with loopback only'
 complete -c spawn -n __spawn_in_options -s n -l network-veth -d 'Add a virtual cable to the host'
@@ -156,14 +159,16 @@ complete -c spawn -n __spawn_in_options -l rlimit -x -a 'CPU= FSIZE= DATA= STACK
 complete -c spawn -n __spawn_in_options -l oom-score-adjust -x -d 'OOM score adjustment, -1000 to 1000'
 complete -c spawn -n __spawn_in_options -l cpu-affinity -x -d 'CPUs to run on, as in 0-3,7'
 complete -c spawn -n __spawn_in_options -l personality -x -d 'Architecture that uname shows'
-complete -c spawn -n __spawn_in_options -l resolv-conf -x -a 'off copy-host copy-static copy-uplink copy-stub auto' -d 'Name servers: off, auto, copy-host, …'
-complete -c spawn -n __spawn_in_options -l timezone -x -a 'off copy auto' -d 'Time zone: off, auto, copy, …'
-complete -c spawn -n __spawn_in_options -l link-journal -x -a 'no auto try-guest' -d 'Share the journal: no, auto, try-guest'
+complete -c spawn -n __spawn_in_options -l resolv-conf -x -a 'off copy-host copy-static copy-uplink copy-stub replace-host replace-static replace-uplink replace-stub bind-host bind-static bind-uplink bind-stub delete auto' -d 'Name servers: off, auto, copy-host, …'
+complete -c spawn -n __spawn_in_options -l timezone -x -a 'off copy bind symlink delete auto' -d 'Time zone: off, auto, copy, …'
+complete -c spawn -n __spawn_in_options -l link-journal -x -a 'no auto host guest try-host try-guest' -d 'Share the journal: no, auto, guest, host, …'
 complete -c spawn -n __spawn_in_options -s j -d 'As --link-journal=try-guest'
 complete -c spawn -n __spawn_in_options -l bind -r -a '(__spawn_paths)' -d 'Show a file or directory of the host'
 complete -c spawn -n __spawn_in_options -l bind-ro -r -a '(__spawn_paths)' -d 'The same, read-only'
 complete -c spawn -n __spawn_in_options -l inaccessible -x -d 'Hide a file or directory'
 complete -c spawn -n __spawn_in_options -l tmpfs -x -d 'Mount an empty tmpfs'
+complete -c spawn -n __spawn_in_options -l overlay -r -a '(__spawn_paths)' -d 'Mount an overlay'
+complete -c spawn -n __spawn_in_options -l overlay-ro -r -a '(__spawn_paths)' -d 'The same, read-only'
 complete -c spawn -n __spawn_in_options -l console -x -a 'interactive read-only passive pipe autopipe' -d 'What stdin, stdout and stderr are connected to'
 complete -c spawn -n __spawn_in_options -s P -l pipe -d 'As --console=pipe'
 complete -c spawn -n __spawn_in_options -l set-credential -x -d 'Pass a credential'

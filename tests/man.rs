@@ -5,7 +5,7 @@
 #[path = "common/generated.rs"]
 mod generated;
 
-use spawn::config::{Built, Key, Listing, Takes, Topic, keys};
+use spawn::config::{Adds, Built, Invocation, Key, Listing, Section, Takes, Topic, Trust, keys};
 use spawn::error::Code;
 use spawn::log::{FIELDS, MessageId};
 use std::collections::BTreeMap;
@@ -142,6 +142,44 @@ fn messages() -> String {
     MessageId::ALL.iter().map(message).collect()
 }
 
+fn keys_of_files() -> String {
+    let texts = texts("keys.md");
+    let mut used = Vec::new();
+    let mut out = String::new();
+    for section in Section::ALL {
+        let _ = writeln!(out, ".SS [{}]", section.name());
+        for key in keys::all() {
+            let Some(file) = key.in_files_of(Invocation::Spawn).filter(|file| file.section == section) else {
+                continue;
+            };
+            let form = match key.takes {
+                Takes::Flag => "BOOL",
+                takes => takes.metavar().unwrap_or("VALUE"),
+            };
+            let _ = write!(out, ".TP\n{}", roff(&format!("`{}=`*{form}*", file.name)));
+            let option = match is_option(&key) {
+                true => format!(" As {} of spawn(1).", spelled(key)),
+                false => String::new(),
+            };
+            let own = texts.get(file.name).map(|text| format!(" {text}")).unwrap_or_default();
+            used.extend(texts.get_key_value(file.name).map(|(name, _)| name.as_str()));
+            let mut facts = Vec::new();
+            facts.extend((file.adds == Adds::Up).then_some("adds up"));
+            facts.extend((key.trust == Trust::Trusted).then_some("trusted files only"));
+            facts.extend((file.listing == Listing::SpawnOnly).then_some("only under the name `spawn`"));
+            let default = format!("default `{}`", file.default);
+            facts.extend((!file.default.is_empty()).then_some(default.as_str()));
+            facts.extend(matches!(key.built, Built::No(_)).then_some("not built yet"));
+            let facts = if facts.is_empty() { String::new() } else { format!(" ({})", facts.join("; ")) };
+            out += &roff(&format!("{}{facts}.{option}{own}", key.help));
+        }
+    }
+    let stray: Vec<_> = texts.keys().filter(|name| !used.contains(&name.as_str())).collect();
+    assert!(stray.is_empty(), "man/keys.md has sections for no key: {stray:?}");
+    out
+}
+
+/// Compares what is between the markers of a page, or writes it.
 fn check(page: &str, generated: &str) {
     generated::check(&format!("man/{page}"), BEGIN, END, generated);
 }
@@ -149,6 +187,11 @@ fn check(page: &str, generated: &str) {
 #[test]
 fn the_manual_has_every_option() {
     check("spawn.1", &options());
+}
+
+#[test]
+fn the_manual_has_every_key_of_files() {
+    check("spawn.nspawn.5", &keys_of_files());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The face of the program: from the words of the command line to the exit status.
 
-use super::{Caller, Command, invocation, parse, render, secrets};
+use super::{Caller, Command, invocation, parse, render, secrets, verbs};
 use crate::config::file::{self, search::Directories};
 use crate::config::{Invocation, Settings};
 use crate::error::Diagnostic;
@@ -20,6 +20,15 @@ pub fn main(argv: Vec<OsString>) -> u8 {
     // Before anything else is said or started. Without /proc nobody sees them either.
     if secrets(&argv.iter().map(|word| word.as_bytes()).collect::<Vec<_>>()).iter().any(|part| !part.is_empty()) {
         let _no_proc = own_arguments::hide(secrets);
+    }
+    if let Some(verb) = verbs::verb(name, &argv) {
+        let answer = verbs::run(&verb, &Caller::of_this_process(), &Directories::default());
+        render::complain(name, &answer.complaints);
+        let said = print(&answer.text);
+        return match answer.complaints.first() {
+            Some(first) if answer.status == 0 => launch::failure_status(name, first),
+            _ => answer.status.max(said),
+        };
     }
     let settings = match parse(argv, &Caller::of_this_process()) {
         Ok(Command::Run(settings)) => *settings,

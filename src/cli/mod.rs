@@ -5,6 +5,7 @@ mod main;
 pub mod render;
 mod secrets;
 mod split;
+pub mod verbs;
 
 pub use main::main;
 pub use secrets::secrets;

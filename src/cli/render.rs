@@ -23,7 +23,12 @@ pub fn name(invocation: Invocation) -> &'static str {
 
 /// The help, grouped by topic.
 pub fn help(invocation: Invocation) -> String {
-    let mut text = format!("{} [OPTION…] [PROGRAM [ARGUMENT…]]\n\n", name(invocation));
+    let mut text = format!("{} [OPTION…] [PROGRAM [ARGUMENT…]]\n", name(invocation));
+    if invocation == Invocation::Spawn {
+        text += "spawn cat [--effective] NAME [OPTION…]     show the settings files of a machine\n";
+        text += "spawn verify FILE…                         show the mistakes of settings files\n";
+    }
+    text.push('\n');
     text += "Run a program in a lightweight container, or boot an operating system in it.\n";
     for (topic, heading) in Topic::ALL {
         let shown = keys::all().filter(|key| {

@@ -15,6 +15,7 @@ mod lines;
 mod run;
 mod settings;
 mod settings_files;
+mod settings_pools;
 mod topics;
 mod tree;
 

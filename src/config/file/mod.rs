@@ -4,6 +4,7 @@
 //! [`lines`] knows the grammar of lines, [`values`] that of values, [`layer`] makes a file of both; [`search`] finds
 //! files, [`trust`] weighs them; [`masking`] merges as systemd-nspawn does, [`merge`] as spawn does.
 
+pub mod effective;
 pub mod layer;
 pub mod lines;
 pub mod masking;
