@@ -83,7 +83,7 @@ impl Boot {
         releases.push(undo.push(kill(entered.pidfd())?, "the container's first process")?);
         record::boot(session, &place, entered.pid(), undo)?;
         let mapping = entered.map(plan, session.range.as_ref().map(|r| r.range))?;
-        let joined = links::make(session, mapping.pid(), undo, &mut releases).and_then(|links| {
+        let joined = links::make(session, &place, mapping.pid(), undo, &mut releases).and_then(|links| {
             let leader = (mapping.pid(), mapping.pidfd());
             let registered = register::register(session, leader, links.clone(), undo, &mut releases)?;
             Ok((links, registered))

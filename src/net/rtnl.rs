@@ -6,7 +6,7 @@
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// How long an answer may take. The kernel answers at once; this only keeps a start from hanging.
@@ -51,6 +51,13 @@ impl LinkRequest {
         Self(bytes)
     }
 
+    /// Sets flags of the link (`IFF_*`), all that are given and no others.
+    pub fn set_flags(mut self, flags: u32) -> Self {
+        self.0[HEADER + 8..HEADER + 12].copy_from_slice(&flags.to_ne_bytes());
+        self.0[HEADER + 12..HEADER + 16].copy_from_slice(&flags.to_ne_bytes());
+        self
+    }
+
     /// Appends one attribute.
     pub fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
         self.0.extend(((4 + value.len()) as u16).to_ne_bytes());
@@ -93,6 +100,58 @@ fn ifinfo(index: u32) -> [u8; IFINFO] {
     bytes
 }
 
+/// An `RTM_NEWLINK` of the kernel: what it knows of one link.
+pub struct LinkAnswer(Vec<u8>);
+
+impl LinkAnswer {
+    /// The link's interface index.
+    pub fn index(&self) -> u32 {
+        word(&self.0, HEADER + 4)
+    }
+
+    /// Its flags (`IFF_*`).
+    pub fn flags(&self) -> u32 {
+        word(&self.0, HEADER + 8)
+    }
+
+    /// Its attributes.
+    pub fn attributes(&self) -> Attributes<'_> {
+        Attributes(&self.0[HEADER + IFINFO..])
+    }
+}
+
+/// Attributes of a message: kind without flag bits, value. What is damaged ends them.
+#[derive(Clone, Copy)]
+pub struct Attributes<'a>(pub &'a [u8]);
+
+impl<'a> Attributes<'a> {
+    /// The value of the first attribute of that kind.
+    pub fn get(self, kind: u16) -> Option<&'a [u8]> {
+        self.into_iter().find(|(found, _)| *found == kind).map(|(_, value)| value)
+    }
+
+    /// The same for a text with a NUL.
+    pub fn text(self, kind: u16) -> Option<String> {
+        self.get(kind).map(text)
+    }
+}
+
+/// A text of the kernel without its NUL.
+pub fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(value.strip_suffix(&[0]).unwrap_or(value)).into_owned()
+}
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = (u16, &'a [u8]);
+    fn next(&mut self) -> Option<Self::Item> {
+        let head = self.0.get(..4)?;
+        let (len, kind) = (usize::from(half(head, 0)), half(head, 2) & libc::NLA_TYPE_MASK as u16);
+        let value = self.0.get(4..len)?;
+        self.0 = self.0.get(len.next_multiple_of(4)..).unwrap_or(&[]);
+        Some((kind, value))
+    }
+}
+
 /// A socket to the links of the network namespace that it was opened in.
 pub struct Rtnl {
     socket: OwnedFd,
@@ -103,15 +162,33 @@ impl Rtnl {
     /// Opens the socket in the caller's network namespace.
     pub fn open() -> Result<Self, RtnlError> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+        Ok(Self::on(rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?))
+    }
+
+    /// Opens the socket in that network namespace.
+    pub fn open_in(netns: BorrowedFd<'_>) -> Result<Self, RtnlError> {
+        Ok(Self::on(crate::sys::net::netlink_socket_in(netns, None)?))
+    }
+
+    /// The socket. It keeps its network namespace in being, and asks about that one whoever sends on it.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    fn on(socket: OwnedFd) -> Self {
         // Without this the kernel gives an errno only. A kernel that lacks it does just that.
         let _ = crate::sys::net::netlink_ext_ack(socket.as_fd());
-        Ok(Self { socket, sequence: 0 })
+        Self { socket, sequence: 0 }
     }
 
     /// Sends one request and waits for its acknowledgement. Returns the `struct ifinfomsg` index of the link that the
     /// kernel answered with, when it answered with one.
     pub fn request(&mut self, request: LinkRequest) -> Result<Option<u32>, RtnlError> {
+        Ok(self.ask(request)?.map(|answer| answer.index()))
+    }
+
+    /// The same, but returns all that the kernel answered with.
+    pub fn ask(&mut self, request: LinkRequest) -> Result<Option<LinkAnswer>, RtnlError> {
         self.sequence += 1;
         let mut bytes = request.0;
         let len = bytes.len() as u32;
@@ -133,7 +210,7 @@ impl Rtnl {
                 match i32::from(half(message, 4)) {
                     libc::NLMSG_ERROR => return acknowledged(message).map(|()| link),
                     kind if kind == i32::from(libc::RTM_NEWLINK) && message.len() >= HEADER + IFINFO => {
-                        link = Some(word(message, HEADER + 4));
+                        link = Some(LinkAnswer(message.to_vec()));
                     }
                     _ => {}
                 }
@@ -194,16 +271,7 @@ fn kernel_text(message: &[u8]) -> Option<String> {
     }
     let echoed = message.get(HEADER + 4..)?;
     let echoed_len = if flags & libc::NLM_F_CAPPED != 0 { HEADER } else { word(echoed.get(..HEADER)?, 0) as usize };
-    let mut rest = echoed.get(echoed_len.next_multiple_of(4)..)?;
-    loop {
-        let len = usize::from(half(rest.get(..4)?, 0));
-        let value = rest.get(4..len)?;
-        if half(rest, 2) == NLMSGERR_ATTR_MSG {
-            let text = value.strip_suffix(&[0]).unwrap_or(value);
-            return Some(String::from_utf8_lossy(text).into_owned());
-        }
-        rest = rest.get(len.next_multiple_of(4)..)?;
-    }
+    Attributes(echoed.get(echoed_len.next_multiple_of(4)..)?).text(NLMSGERR_ATTR_MSG)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! late steps is done before the container's namespaces exist.
 
 use super::step::{Action, Content, Missing, MountStep, Shared, Source, Step, WriteHow};
-use super::{Facts, UserNamespace};
+use super::{Facts, Network, UserNamespace};
 use crate::config::Settings;
 use crate::error::{Origin, Sourced};
 use crate::model::*;
@@ -45,14 +45,14 @@ fn inside(path: &str, recursive: bool) -> Source {
 }
 
 /// All steps of the stager.
-pub fn steps(s: &Settings, f: &Facts, user: &UserNamespace, private_network: bool) -> Vec<Step> {
+pub fn steps(s: &Settings, f: &Facts, user: &UserNamespace, network: &Network) -> Vec<Step> {
     let mut steps = root(s, f, user);
-    steps.extend(api(s, private_network));
+    steps.extend(api(s, network));
     steps.extend(shared(s, f, user));
     let (below_proc, elsewhere): (Vec<_>, Vec<_>) = custom(s).into_iter().partition(|s| below(s, "/proc"));
     steps.extend(elsewhere);
-    steps.extend(files(s, f, private_network));
-    steps.extend(own(private_network));
+    steps.extend(files(s, f, network));
+    steps.extend(own(network));
     steps.extend(below_proc.into_iter().map(late));
     steps
 }
@@ -86,13 +86,13 @@ fn said(flag: &Option<Sourced<bool>>) -> bool {
     flag.as_ref().is_some_and(|f| f.value)
 }
 
-fn api(s: &Settings, private_network: bool) -> Vec<Step> {
+fn api(s: &Settings, network: &Network) -> Vec<Step> {
     let shared = "mode=01777,size=10%,nr_inodes=400k";
     let mut steps = Vec::new();
     if s.tmpfs_tmp.as_ref().is_none_or(|t| t.value) {
         steps.push(tmpfs("/tmp", SND, shared, Content::Empty));
     }
-    if !private_network {
+    if !network.is_own() {
         steps.push(step("/sys", Source::Sysfs, RO_RSD, Missing::Create));
     }
     let nosuid = A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_STRICTATIME);
@@ -138,12 +138,12 @@ fn credentials_for_all(s: &Settings) -> bool {
 }
 
 /// Mounts of the container's own namespaces, and what covers parts of them.
-fn own(private_network: bool) -> Vec<Step> {
+fn own(network: &Network) -> Vec<Step> {
     let mut steps = vec![
         step("/proc", Source::Proc, RSD, Missing::Create),
         step("/proc/sys", inside("/proc/sys", true), RO_RSD, Missing::Skip),
     ];
-    if private_network {
+    if network.private {
         steps.push(step("/proc/sys/net", inside("/proc/sys/net", false), RSD, Missing::Skip));
     }
     for file in ["kallsyms", "kcore", "keys", "sysrq-trigger", "timer_list"] {
@@ -157,7 +157,7 @@ fn own(private_network: bool) -> Vec<Step> {
     steps.push(step("/proc/sys/kernel/random/boot_id", inside(boot_id, false), RO_RSD, Missing::Skip));
     steps.push(step("/proc/kmsg", inside("/run/host/proc-kmsg", false), RO_RSD, Missing::Skip));
     steps.push(optional(step("/dev/mqueue", Source::Mqueue, RSD, Missing::Create), CONVENIENCE));
-    if private_network {
+    if network.is_own() {
         steps.push(step("/sys", Source::SysfsParts, RO_RSD, Missing::Create));
     }
     steps.push(optional(step("/sys/fs/cgroup", Source::Cgroup2, RSD, Missing::Skip), NO_CGROUPS));
@@ -202,13 +202,13 @@ fn one(mount: &CustomMount, origin: &Origin) -> Step {
 }
 
 /// resolv.conf and localtime.
-fn files(s: &Settings, f: &Facts, private_network: bool) -> Vec<Step> {
+fn files(s: &Settings, f: &Facts, network: &Network) -> Vec<Step> {
     let mut steps = Vec::new();
     let etc_writable = (!said(&s.read_only) && !f.tree.read_only) || said(&s.ephemeral);
     let (mode, origin) = sourced(&s.resolv_conf, ResolvConf::Auto);
     let host = |path: &str, how| Some((PathBuf::from(path), how));
     let copied = match mode {
-        ResolvConf::Auto if private_network => None,
+        ResolvConf::Auto if !network.resolves_as_host(s.invocation) => None,
         ResolvConf::Auto => f.host.resolv_conf.clone().map(|p| (p, WriteHow::Truncate)),
         ResolvConf::CopyHost => host("/etc/resolv.conf", WriteHow::Truncate),
         ResolvConf::CopyStatic => host("/usr/lib/systemd/resolv.conf", WriteHow::Truncate),

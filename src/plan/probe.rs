@@ -36,6 +36,7 @@ pub fn probe(s: &Settings) -> Result<Facts> {
         listen_fds: listen_fds(),
         settings_file: settings_file(s, &tree),
         host: host(),
+        network: super::network::probe(s)?,
         host_name: std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|h| h.trim().to_string()),
         hard_limits: hard_limits(),
         random: random(),

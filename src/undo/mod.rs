@@ -7,6 +7,7 @@
 mod control;
 mod keeper;
 mod list;
+mod network;
 mod perform;
 mod process;
 mod record;

@@ -5,8 +5,6 @@ use crate::config::settings::Many;
 use crate::config::{Key, Said, Section::Network as File, Takes::*, Topic::Network};
 use crate::model::{InterfaceName, LinkPair};
 
-const NO_LINKS: &str = "of the links only --network-veth is built";
-
 pub(super) const KEYS: &[Key] = &[
     Key::option("private-network", Network, Flag, "Network namespace with loopback only", |s, v| {
         v.flag(&mut s.private_network)
@@ -20,24 +18,21 @@ pub(super) const KEYS: &[Key] = &[
     .file(File, "Interface")
     .trusted()
     .mask(7)
-    .since("v209")
-    .not_built(NO_LINKS),
+    .since("v209"),
     Key::option("network-macvlan", Network, Value("HOST[:CONT]"), "Add a macvlan link", |s, v| {
         links(&mut s.network_macvlan, v)
     })
     .file(File, "MACVLAN")
     .trusted()
     .mask(7)
-    .since("v211")
-    .not_built(NO_LINKS),
+    .since("v211"),
     Key::option("network-ipvlan", Network, Value("HOST[:CONT]"), "Add an ipvlan link", |s, v| {
         links(&mut s.network_ipvlan, v)
     })
     .file(File, "IPVLAN")
     .trusted()
     .mask(7)
-    .since("v219")
-    .not_built(NO_LINKS),
+    .since("v219"),
     Key::option("network-veth", Network, Flag, "Add a virtual cable to the host", |s, v| v.flag(&mut s.network_veth))
         .short('n')
         .file(File, "VirtualEthernet")
@@ -50,16 +45,14 @@ pub(super) const KEYS: &[Key] = &[
     .file(File, "VirtualEthernetExtra")
     .trusted()
     .mask(7)
-    .since("v228")
-    .not_built(NO_LINKS),
+    .since("v228"),
     Key::option("network-bridge", Network, Value("BRIDGE"), "Put the cable's host side in a bridge", |s, v| {
         v.one(&mut s.network_bridge)
     })
     .file(File, "Bridge")
     .trusted()
     .mask(7)
-    .since("v209")
-    .not_built(NO_LINKS),
+    .since("v209"),
     Key::option("network-zone", Network, Value("ZONE"), "The same, with a bridge made for it", |s, v| {
         let name = v.text()?;
         match format!("vz-{name}").parse::<InterfaceName>() {
@@ -70,16 +63,14 @@ pub(super) const KEYS: &[Key] = &[
     .file(File, "Zone")
     .trusted()
     .mask(7)
-    .since("v230")
-    .not_built(NO_LINKS),
+    .since("v230"),
     Key::option("network-namespace-path", Network, Value("PATH"), "Join this network namespace", |s, v| {
         v.path(&mut s.network_namespace_path)
     })
     .file(File, "NamespacePath")
     .trusted()
     .mask(7)
-    .since("v236")
-    .not_built("foreign network namespaces cannot be joined yet"),
+    .since("v236"),
     Key::option("port", Network, Value("[PROTO:]HOST[:CONT]"), "Forward a port of the host", |s, v| {
         v.many(&mut s.ports)
     })
