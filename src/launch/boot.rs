@@ -2,10 +2,11 @@
 //! The start of one boot of the container: from the plan to the payload's first instruction.
 
 use super::place::{self, Place};
-use super::{Session, console, links, record, register};
+use super::{Session, console, links, ports, record, register};
 use crate::error::{Code, Diagnostic, Result};
 use crate::exec::{self, Released};
 use crate::log::{self, MessageId};
+use crate::net::Addresses;
 use crate::plan::Unit;
 use crate::prepare::{self, Context, DevicePolicy, Prepared, SharedDirectory};
 use crate::supervise::notify::{ManagerNotify, NotifyServer, ReadyWhen};
@@ -31,6 +32,8 @@ pub struct Boot {
     pub(super) relays: [Option<OwnedFd>; 3],
     /// The host's links of a machine that is registered.
     pub(super) registered: Option<Vec<i32>>,
+    /// Where ports of the host lead, when there are any.
+    pub(super) addresses: Option<Addresses>,
     /// In order of acquisition.
     pub(super) releases: Vec<Ticket>,
     /// Stays open as long as the payload runs.
@@ -86,9 +89,9 @@ impl Boot {
         let joined = links::make(session, &place, mapping.pid(), undo, &mut releases).and_then(|links| {
             let leader = (mapping.pid(), mapping.pidfd());
             let registered = register::register(session, leader, links.clone(), undo, &mut releases)?;
-            Ok((links, registered))
+            Ok((links, registered, ports::addresses(session, mapping.pid())?))
         });
-        let (links, registered) = match joined {
+        let (links, registered, addresses) = match joined {
             Ok(joined) => joined,
             // A dead child is the reason, and has said its own.
             Err(d) => return Err(mapping.blame(plan, d)),
@@ -110,7 +113,7 @@ impl Boot {
         let ready = if plan.notify_ready { ReadyWhen::PayloadReady } else { ReadyWhen::Started };
         let manager = Rc::new(RefCell::new(ManagerNotify::new(ready, Instant::now())));
         let registered = registered.map(|_| links);
-        Ok(Self { released, leader, place, notify, manager, pty, relays, registered, releases, _held: held })
+        Ok(Self { released, leader, place, notify, manager, pty, relays, registered, addresses, releases, _held: held })
     }
 }
 

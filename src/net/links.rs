@@ -2,7 +2,7 @@
 //! Links of a network namespace: finding them, moving them, making those that hang on another one.
 
 use super::mac::MacAddress;
-use super::names::LinkName;
+use super::names::{ALTERNATIVE_NAME_MAX, LinkName, NAME_MAX};
 use super::rtnl::{LinkRequest, Rtnl, RtnlError, text};
 use super::veth::failed;
 use crate::error::{Code, Diagnostic, Result};
@@ -19,7 +19,7 @@ const IPVLAN_MODE: (u16, u16) = (1, 0);
 const INDEX_TRIES: u32 = 4096;
 
 /// A link of the host, as far as somebody may want to give it to a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostLink {
     /// Its interface index.
     pub index: u32,
@@ -57,7 +57,10 @@ impl Links {
 
     /// The link with that name or alternative name.
     pub fn find(&mut self, name: &str) -> Result<Option<HostLink>> {
-        for kind in [libc::IFLA_IFNAME, libc::IFLA_ALT_IFNAME] {
+        for (kind, longest) in [(libc::IFLA_IFNAME, NAME_MAX), (libc::IFLA_ALT_IFNAME, ALTERNATIVE_NAME_MAX)] {
+            if name.len() > longest {
+                continue;
+            }
             let request = LinkRequest::new(libc::RTM_GETLINK, 0, 0).text(kind, name);
             match self.0.ask(request) {
                 Ok(None) => {}

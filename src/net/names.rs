@@ -2,12 +2,12 @@
 //! Names of the links that belong to a machine, as systemd-nspawn(1) gives them.
 
 use super::siphash::siphash24;
-use crate::model::{InterfaceName, MachineName};
+use crate::model::{InterfaceName, LinkReference, MachineName};
 
 /// Longest interface name in bytes (`IFNAMSIZ` without its NUL, linux/if.h).
-const NAME_MAX: usize = 15;
+pub(super) const NAME_MAX: usize = 15;
 /// Longest alternative name in bytes (`ALTIFNAMSIZ` without its NUL, linux/if.h).
-const ALTERNATIVE_NAME_MAX: usize = 127;
+pub(super) const ALTERNATIVE_NAME_MAX: usize = 127;
 /// Key of the hash in shortened names (systemd `src/shared/netif-util.c`, `SHORTEN_IFNAME_HASH_KEY`).
 const SHORTEN_KEY: [u8; 16] = 0xe190a404_a8ef4b51_8cccc33a_9f11fca2_u128.to_be_bytes();
 /// Digits of base64url (RFC 4648, section 5).
@@ -44,7 +44,7 @@ impl LinkName {
     }
 
     /// The name of a link that is made on top of a link of the host, when none was said.
-    pub fn above(prefix: &str, parent: &InterfaceName) -> Self {
+    pub fn above(prefix: &str, parent: &LinkReference) -> Self {
         Self::fit(format!("{prefix}{parent}"))
     }
 

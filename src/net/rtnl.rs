@@ -6,6 +6,7 @@
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,9 @@ const NLMSGERR_ATTR_MSG: u16 = 1;
 const HEADER: usize = 16;
 /// `struct ifinfomsg`.
 const IFINFO: usize = 16;
+
+/// `struct ifaddrmsg`.
+const IFADDR: usize = 8;
 
 /// Why a request failed.
 #[derive(Debug)]
@@ -120,6 +124,35 @@ impl LinkAnswer {
     }
 }
 
+/// An `RTM_NEWADDR` of the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressAnswer {
+    /// The address.
+    pub address: IpAddr,
+    /// How far it reaches (`RT_SCOPE_*`): the smaller, the farther.
+    pub scope: u8,
+    /// `IFA_F_*`
+    pub flags: u32,
+    /// Whose it is.
+    pub link: u32,
+}
+
+impl AddressAnswer {
+    fn read(message: &[u8]) -> Option<Self> {
+        let fixed = message.get(HEADER..HEADER + IFADDR).filter(|_| half(message, 4) == libc::RTM_NEWADDR)?;
+        let attributes = Attributes(&message[HEADER + IFADDR..]);
+        // With a peer, IFA_ADDRESS is the peer's.
+        let bytes = attributes.get(libc::IFA_LOCAL).or_else(|| attributes.get(libc::IFA_ADDRESS))?;
+        let address = match i32::from(fixed[0]) {
+            libc::AF_INET => <[u8; 4]>::try_from(bytes).ok()?.into(),
+            libc::AF_INET6 => <[u8; 16]>::try_from(bytes).ok()?.into(),
+            _ => return None,
+        };
+        let all_flags = attributes.get(libc::IFA_FLAGS).filter(|f| f.len() == 4).map(|f| word(f, 0));
+        Some(Self { address, scope: fixed[3], flags: all_flags.unwrap_or(fixed[2].into()), link: word(fixed, 4) })
+    }
+}
+
 /// Attributes of a message: kind without flag bits, value. What is damaged ends them.
 #[derive(Clone, Copy)]
 pub struct Attributes<'a>(pub &'a [u8]);
@@ -218,6 +251,37 @@ impl Rtnl {
         }
     }
 
+    /// The addresses of all links. A list that changes meanwhile is as good as the next one: who follows changes asks again.
+    pub fn addresses(&mut self) -> Result<Vec<AddressAnswer>, RtnlError> {
+        self.sequence += 1;
+        // `struct nlmsghdr`, `struct ifaddrmsg` of all families.
+        let mut bytes = [0u8; HEADER + IFADDR];
+        let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
+        bytes[..4].copy_from_slice(&((HEADER + IFADDR) as u32).to_ne_bytes());
+        bytes[4..6].copy_from_slice(&libc::RTM_GETADDR.to_ne_bytes());
+        bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
+        bytes[8..12].copy_from_slice(&self.sequence.to_ne_bytes());
+        rustix::io::retry_on_intr(|| rustix::net::send(&self.socket, &bytes, SendFlags::empty()))?;
+        let until = Instant::now() + ANSWER_LIMIT;
+        let mut buffer = vec![0; DATAGRAM_MAX];
+        let mut found = Vec::new();
+        loop {
+            let len = self.receive(&mut buffer, until)?;
+            let mut rest = &buffer[..len];
+            while let Some((message, more)) = split_message(rest) {
+                rest = more;
+                if word(message, 8) != self.sequence {
+                    continue;
+                }
+                match i32::from(half(message, 4)) {
+                    libc::NLMSG_DONE => return Ok(found),
+                    libc::NLMSG_ERROR => return acknowledged(message).map(|()| found),
+                    _ => found.extend(AddressAnswer::read(message)),
+                }
+            }
+        }
+    }
+
     fn receive(&self, buffer: &mut [u8], until: Instant) -> Result<usize, RtnlError> {
         loop {
             match rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
@@ -239,16 +303,16 @@ impl Rtnl {
     }
 }
 
-fn word(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
 }
 
-fn half(bytes: &[u8], at: usize) -> u16 {
+pub(super) fn half(bytes: &[u8], at: usize) -> u16 {
     u16::from_ne_bytes(bytes[at..at + 2].try_into().expect("two bytes"))
 }
 
 /// The first message of a datagram and the rest; `None` at the end or when the length is nonsense.
-fn split_message(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn split_message(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let len = word(bytes.get(..HEADER)?, 0) as usize;
     let message = bytes.get(..len).filter(|m| m.len() >= HEADER)?;
     Some((message, bytes.get(len.next_multiple_of(4)..).unwrap_or(&[])))
@@ -260,8 +324,13 @@ fn acknowledged(message: &[u8]) -> Result<(), RtnlError> {
     let Some(code) = message.get(HEADER..HEADER + 4) else { return Err(Errno::BADMSG.into()) };
     match i32::from_ne_bytes(code.try_into().expect("four bytes")) {
         0 => Ok(()),
-        code => Err(RtnlError { errno: Errno::from_raw_os_error(-code), text: kernel_text(message) }),
+        code => Err(RtnlError { errno: errno(code), text: kernel_text(message) }),
     }
+}
+
+/// The errno of a negative number from the kernel; one that cannot be an errno is a bad message.
+pub(super) fn errno(code: i32) -> Errno {
+    if (-4095..0).contains(&code) { Errno::from_raw_os_error(-code) } else { Errno::BADMSG }
 }
 
 fn kernel_text(message: &[u8]) -> Option<String> {

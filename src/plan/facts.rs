@@ -79,6 +79,8 @@ pub struct HostFacts {
 pub struct NetworkFacts {
     /// The links that exist, by the name that was said.
     pub links: BTreeMap<String, HostLink>,
+    /// Links that are lent to machines, with the machine's name; looked at where a link is missing.
+    pub lent: BTreeMap<String, String>,
     /// Why the path of a network namespace leads to none.
     pub not_a_namespace: Option<String>,
 }

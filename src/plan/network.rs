@@ -8,7 +8,7 @@ use crate::model::*;
 use crate::net::{self, CONTAINER_LINK, HostLink, LinkName, Links, MacAddress, MacRole, Side};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Kinds of links that can have ports (`ndo_add_slave` of the kernel).
 const WITH_PORTS: [&str; 5] = ["bridge", "bond", "team", "vrf", "openvswitch"];
@@ -144,17 +144,21 @@ pub(super) fn probe(s: &Settings) -> Result<NetworkFacts> {
     names.extend(s.network_bridge.as_ref().map(|b| b.value.to_string()));
     names.extend(s.network_zone.as_ref().map(zone_bridge));
     let mut links = BTreeMap::new();
+    let mut lent = BTreeMap::new();
     if !names.is_empty() {
         let mut host = Links::here()?;
-        for name in names {
-            if let Some(link) = host.find(&name)? {
-                links.insert(name, link);
+        for name in &names {
+            if let Some(link) = host.find(name)? {
+                links.insert(name.clone(), link);
             }
+        }
+        if links.len() < names.len() {
+            lent.extend(crate::undo::lent_links(Path::new(crate::undo::BASE)));
         }
     }
     let path = s.network_namespace_path.as_ref();
     let not_a_namespace = path.and_then(|p| net::open_namespace(&p.value).err()).map(|d| d.headline());
-    Ok(NetworkFacts { links, not_a_namespace })
+    Ok(NetworkFacts { links, lent, not_a_namespace })
 }
 
 fn zone_bridge(zone: &Sourced<String>) -> String {
@@ -172,8 +176,7 @@ pub(super) fn network(s: &Settings, f: &Facts, machine: Option<&MachineName>) ->
     made.clashes();
     if let (Some(path), Some(why)) = (&s.network_namespace_path, &f.network.not_a_namespace) {
         let help = "name one of ip-netns(8) as /run/netns/NAME, or that of a process as /proc/PID/ns/net";
-        let (_code, what) = why.split_once(": ").unwrap_or(("", why));
-        made.wrong.push(Diagnostic::new(Code::NetworkNamespace, what).origin(&path.origin).help(help));
+        made.wrong.push(Diagnostic::new(Code::NetworkNamespace, why.as_str()).origin(&path.origin).help(help));
     }
     let said = s.private_network.as_ref().filter(|p| p.value).map(|p| &p.origin);
     let asked = said.or_else(|| made.links.first().map(|l| &l.origin));
@@ -191,8 +194,9 @@ pub(super) fn network(s: &Settings, f: &Facts, machine: Option<&MachineName>) ->
 
 /// Whether there are to be links, also where none could be planned.
 fn wants_links(s: &Settings) -> bool {
-    let lists = [&s.network_interface, &s.network_macvlan, &s.network_ipvlan, &s.network_veth_extra];
-    veth_origin(s).is_some() || lists.into_iter().any(|list| !list.is_empty())
+    let lists = [&s.network_interface, &s.network_macvlan, &s.network_ipvlan];
+    let extra = !s.network_veth_extra.is_empty();
+    veth_origin(s).is_some() || extra || lists.into_iter().any(|list| !list.is_empty())
 }
 
 /// Who asked for the pair of `host0`: bridges and zones do, too.
@@ -218,15 +222,10 @@ impl Maker<'_> {
     }
 
     /// A link of the host that is to be given away or built upon.
-    fn of_host(&mut self, said: &Sourced<LinkPair>) -> Option<HostLink> {
+    fn of_host(&mut self, said: &Sourced<LinkPair<LinkReference>>) -> Option<HostLink> {
         let name = said.value.host.as_str();
         let Some(link) = self.facts.network.links.get(name) else {
-            self.refuse(
-                &said.origin,
-                format!("the host has no network link {name}"),
-                "ip link(8) lists those there are",
-            );
-            return None;
+            return self.lent_or_missing(said);
         };
         if link.loopback {
             let what = format!("{name} is the host's loopback interface, which stays where it is");
@@ -236,6 +235,27 @@ impl Maker<'_> {
         Some(link.clone())
     }
 
+    /// A link that is not there. One that an earlier start of this machine has left in a container comes back before it is
+    /// needed.
+    fn lent_or_missing(&mut self, said: &Sourced<LinkPair<LinkReference>>) -> Option<HostLink> {
+        let name = said.value.host.as_str();
+        match self.facts.network.lent.get(name) {
+            Some(machine) if self.machine.is_some_and(|m| m.as_str() == machine) => {
+                return Some(HostLink { name: name.into(), ..HostLink::default() });
+            }
+            Some(machine) => {
+                let what = format!("the host's link {name} is lent to the machine {machine}");
+                let help = format!("stop that machine; if spawn was killed: spawn --cleanup --machine={machine}");
+                self.refuse(&said.origin, what, &help);
+            }
+            None => {
+                let what = format!("the host has no network link {name}");
+                self.refuse(&said.origin, what, "ip link(8) lists those there are");
+            }
+        }
+        None
+    }
+
     fn push(&mut self, origin: &Origin, link: Link) {
         self.links.push(Sourced { value: link, origin: origin.clone() });
     }
@@ -243,7 +263,7 @@ impl Maker<'_> {
     fn moved(&mut self, s: &Settings) {
         for said in &s.network_interface {
             let Some(link) = self.of_host(said) else { continue };
-            let wanted = said.value.container.as_ref().unwrap_or(&said.value.host).as_str();
+            let wanted = said.value.container.as_ref().map_or(said.value.host.as_str(), InterfaceName::as_str);
             // A link cannot be renamed to an alternative name that it has.
             let container = if link.alternatives.iter().any(|a| a == wanted) { &link.name } else { wanted };
             let twice = |l: &Sourced<Link>| matches!(&l.value, Link::Move { host, .. } if *host == link.name);
@@ -316,7 +336,7 @@ impl Maker<'_> {
     }
 
     /// The link of the host to build upon, which must still be there, and the name for what is built.
-    fn upper(&mut self, said: &Sourced<LinkPair>, prefix: &str) -> Option<(String, LinkName)> {
+    fn upper(&mut self, said: &Sourced<LinkPair<LinkReference>>, prefix: &str) -> Option<(String, LinkName)> {
         let parent = self.of_host(said)?.name;
         let moved = |l: &Sourced<Link>| matches!(&l.value, Link::Move { host, .. } if *host == parent);
         if let Some(moved) = self.links.iter().find(|l| moved(l)).map(|l| l.origin.clone()) {

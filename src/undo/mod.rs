@@ -21,4 +21,4 @@ pub use list::{Ticket, Undo};
 pub use process::ProcessId;
 pub use record::{Group, Record, boot_id};
 pub use release::{PathRelease, Release};
-pub use runtime_dir::{BASE, RuntimeDir, Stale};
+pub use runtime_dir::{BASE, RuntimeDir, Stale, lent_links};

@@ -3,6 +3,7 @@
 
 use super::perform::but;
 use crate::image::LockFile;
+use crate::net::nft::ForwardKey;
 use crate::sys::net::netlink_socket_in;
 use crate::sys::ofd_lock::LockKind;
 use crate::sys::programs::wire::{self, ZONE_LOCK};
@@ -49,6 +50,14 @@ pub fn remove_zone(name: &str, patience: Duration) -> rustix::io::Result<()> {
     }
 }
 
+/// Takes a port out of the map of those that are forwarded.
+pub fn stop_forward(key: ForwardKey) -> rustix::io::Result<()> {
+    let ForwardKey { family, protocol, port } = key;
+    let netfilter = Some(netlink::NETFILTER);
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, netfilter)?;
+    but(exchange(socket.as_fd(), &wire::stop_forward_message(family.number(), protocol, port)), Errno::NOENT)
+}
+
 fn route_socket() -> rustix::io::Result<OwnedFd> {
     socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)
 }
@@ -70,14 +79,19 @@ fn first_link(message: Message) -> rustix::io::Result<Option<u32>> {
 }
 
 fn request(socket: BorrowedFd<'_>, message: Message) -> rustix::io::Result<()> {
-    send(socket, message)?;
+    let (message, length) = message.ok_or(Errno::NODEV)?;
+    exchange(socket, &message[..length])
+}
+
+fn exchange(socket: BorrowedFd<'_>, message: &[u8]) -> rustix::io::Result<()> {
+    sendto(socket, message, SendFlags::empty(), &netlink::SocketAddrNetlink::new(0, 0))?;
     // struct nlmsghdr, the errno as a negative number, then the request again, and the kernel's words where asked for.
     let mut answer = [0u8; 1024];
     let (received, _) = rustix::net::recv(socket, &mut answer[..], RecvFlags::DONTWAIT)?;
     let errno = answer[..received].get(16..20).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes);
     match errno {
         Some(0) => Ok(()),
-        Some(errno) => Err(Errno::from_raw_os_error(-errno)),
-        None => Err(Errno::BADMSG),
+        Some(errno @ -4095..0) => Err(Errno::from_raw_os_error(-errno)),
+        _ => Err(Errno::BADMSG),
     }
 }

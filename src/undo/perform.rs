@@ -63,6 +63,9 @@ pub(super) fn perform_path(release: &PathRelease, patience: Duration) -> Result<
         PathRelease::ReturnLink { netns, index, name } => {
             ("move back the network link", name.clone(), network::return_link(netns, *index, name))
         }
+        PathRelease::StopForward(key) => {
+            ("stop forwarding the port", key.port.to_string(), network::stop_forward(*key))
+        }
         PathRelease::RemoveZone(name) => ("remove the bridge", name.clone(), network::remove_zone(name, patience)),
     };
     but(outcome, Errno::NOENT).map_err(|errno| failed(format!("{verb} {subject}"), errno))

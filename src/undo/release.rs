@@ -2,6 +2,7 @@
 //! What can be released.
 
 use crate::error::Result;
+use crate::net::nft::ForwardKey;
 use crate::sys::ofd_lock::OfdLock;
 use crate::sys::programs::wire::Op;
 use crate::sys::termios::TermState;
@@ -79,6 +80,8 @@ pub enum PathRelease {
     },
     /// Deletes the bridge of a network zone by name when it has no ports any more.
     RemoveZone(String),
+    /// Stops forwarding a port of the host.
+    StopForward(ForwardKey),
 }
 
 impl PathRelease {
@@ -92,6 +95,7 @@ impl PathRelease {
             Self::DeleteLink(_) => Op::DeleteLink,
             Self::ReturnLink { .. } => Op::ReturnLink,
             Self::RemoveZone(_) => Op::RemoveZone,
+            Self::StopForward(_) => Op::StopForward,
         }
     }
 
@@ -103,6 +107,9 @@ impl PathRelease {
             | Self::RemoveTree(path)
             | Self::RemoveCgroup(path) => path.as_os_str().as_bytes().into(),
             Self::DeleteLink(name) | Self::RemoveZone(name) => name.as_bytes().into(),
+            Self::StopForward(ForwardKey { family, protocol, port }) => {
+                format!("{} {protocol} {port}", family.number()).into_bytes().into()
+            }
             Self::ReturnLink { netns, index, name } => {
                 [format!("{index} {name} ").as_bytes(), netns.as_os_str().as_bytes()].concat().into()
             }

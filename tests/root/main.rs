@@ -16,6 +16,7 @@ mod mounting;
 mod namespaces;
 mod network;
 mod planning;
+mod ports;
 mod powers;
 mod streams;
 mod support;
@@ -98,6 +99,8 @@ fn main() -> ExitCode {
             network::supervisor_and_keeper_killed_leave_no_bridge,
             network::joined_namespaces,
             network::wrong_links_are_one_error_each,
+            ports::a_port_of_the_host_leads_to_the_container,
+            ports::killed_supervisors_forward_nothing,
             powers::capabilities_of_root,
             powers::capabilities_of_another_user,
             powers::the_stub_has_no_power_that_its_program_lacks,

@@ -3,6 +3,7 @@
 
 use super::support::{Background, Tree, assert_says, eventually};
 use crate::common::{Case, HostState, Outcome, Output, Program, Reason, killing, skip};
+use std::path::Path;
 
 /// A network that belongs to this case alone: the cable `l0`–`l1`, which has an address that stays.
 pub fn own_network() -> Outcome {
@@ -33,7 +34,9 @@ pub fn lent_links_come_back(case: &mut Case) -> Outcome {
             // Whatever the container calls it in the end.
             let script = format!("{SHOW}; ip link set {name} name other && ip link set other up");
             let said = tree.script(case, &[&option, users], &script);
-            assert_eq!(said, format!("{name} 02:00:00:00:00:0a 0x1002\nlo 00:00:00:00:00:00 0x9\n"), "{option}");
+            let mut lines: Vec<&str> = said.lines().filter(|line| *line != "lo 00:00:00:00:00:00 0x9").collect();
+            assert_eq!(lines.pop(), Some(&*format!("{name} 02:00:00:00:00:0a 0x1002")), "{option}: {said}");
+            assert!(lines.is_empty(), "{said}");
             before.assert_unchanged();
         }
     }
@@ -140,7 +143,7 @@ pub fn zones_live_from_first_to_last_member(case: &mut Case) -> Outcome {
     second.signal(rustix::process::Signal::KILL)?;
     second.wait();
     eventually("the zone's bridge is gone", || !has_link("vz-z") && !has_link("vb-second"));
-    assert!(!std::path::Path::new("/run/systemd/nspawn-network-zone").exists());
+    eventually("the lock of the zones is gone", || !Path::new("/run/systemd/nspawn-network-zone").exists());
     before.assert_unchanged();
     // A bridge that others use stays.
     ip("link add vz-z type bridge")?;
@@ -170,9 +173,9 @@ pub fn joined_namespaces(case: &mut Case) -> Outcome {
     for users in ["--private-users=pick", "--private-users=no"] {
         // Bug 13 of systemd-nspawn: there /sys shows the host's links.
         let script = "ls /sys/class/net; grep -c in-other: /proc/net/dev; cat /sys/class/net/lo/flags; \
-                      ip link set o1 up 2>/dev/null; echo $?; echo 1 2>/dev/null >/proc/sys/net/ipv4/ip_forward; echo $?";
+                      ip link set o1 up 2>/dev/null || echo no; (echo 1 >/proc/sys/net/ipv4/ip_forward) 2>/dev/null || echo no";
         let said = tree.script(case, &[path, users], script);
-        assert_eq!(said, "in-other\nlo\no1\n1\n0x8\n1\n1\n", "{users}");
+        assert_eq!(said, "in-other\nlo\no1\n1\n0x8\nno\nno\n", "{users}");
         before.assert_unchanged();
     }
     let said = tree.script(case, &[path, "--private-users=no", "--private-network"], "ip link set o1 up; echo $?");
@@ -207,7 +210,7 @@ pub fn wrong_links_are_one_error_each(case: &mut Case) -> Outcome {
         let run = tree.spawn(case, &[option]).arg("true").run().expect_code(125);
         assert_says(&run, words);
         assert_says(&run, option);
-        assert_eq!(run.stderr.matches("error").count(), 1, "{run}");
+        assert_eq!(run.stderr.matches("[E0").count(), 1, "{run}");
     }
     before.assert_unchanged();
     Ok(())

@@ -3,7 +3,7 @@
 
 use crate::config::settings::Many;
 use crate::config::{Key, Said, Section::Network as File, Takes::*, Topic::Network};
-use crate::model::{InterfaceName, LinkPair};
+use crate::model::{InterfaceName, LinkPair, LinkReference};
 
 pub(super) const KEYS: &[Key] = &[
     Key::option("private-network", Network, Flag, "Network namespace with loopback only", |s, v| {
@@ -78,11 +78,10 @@ pub(super) const KEYS: &[Key] = &[
     .file(File, "Port")
     .trusted()
     .mask(8)
-    .since("v219")
-    .not_built("ports cannot be forwarded yet"),
+    .since("v219"),
 ];
 
-fn links(list: &mut Many<LinkPair>, said: &Said) -> Result<(), String> {
+fn links(list: &mut Many<LinkPair<LinkReference>>, said: &Said) -> Result<(), String> {
     list.extend(LinkPair::parse_list(said.text()?)?.into_iter().map(|link| said.sourced(link)));
     Ok(())
 }

@@ -140,6 +140,7 @@ fn undo(op: Op, fd: i32, text: &[u8]) -> calls::Result<()> {
             network::request_on(fd, wire::delete_index_message(index))?;
         }
         Op::RemoveZone => network::remove_zone(path)?,
+        Op::StopForward => network::stop_forward(path.to_bytes())?,
         Op::Visit => visit(path, fd)?,
     }
     Ok(())

@@ -41,6 +41,16 @@ pub fn return_link(text: &[u8]) -> Result<()> {
     moved
 }
 
+/// Takes a port out of the map of those that are forwarded.
+pub fn stop_forward(text: &[u8]) -> Result<()> {
+    const NETLINK_NETFILTER: usize = 12;
+    let (family, protocol, port) = wire::parse_port(text).ok_or(ENOENT)?;
+    let socket = calls::netlink(NETLINK_NETFILTER)?;
+    let sent = calls::send_to_kernel(socket, &wire::stop_forward_message(family, protocol, port));
+    calls::close(socket)?;
+    sent.map(|_| ())
+}
+
 /// Deletes a zone's bridge when it has no ports, under the lock that all launchers take for that.
 pub fn remove_zone(name: &CStr) -> Result<()> {
     let lock = take_lock()?;

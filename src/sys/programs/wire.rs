@@ -51,6 +51,8 @@ pub enum Op {
     DeleteInside,
     /// text: name of a zone's bridge, deleted when it has no ports.
     RemoveZone,
+    /// text: a port that is forwarded no longer: family (`AF_*`), protocol (`IPPROTO_*`) and port, in decimal with blanks.
+    StopForward,
 }
 
 impl Op {
@@ -74,6 +76,7 @@ impl Op {
             Op::ReturnLink,
             Op::DeleteInside,
             Op::RemoveZone,
+            Op::StopForward,
         ];
         ALL.get((number as usize).wrapping_sub(1)).copied()
     }
@@ -212,3 +215,58 @@ pub fn answered_link(answer: &[u8]) -> Option<u32> {
 /// Whom the lock of the zones belongs to: whoever holds it makes and removes their bridges (systemd
 /// `src/nspawn/nspawn-network.c`). Folder and file.
 pub const ZONE_LOCK: (&str, &str) = ("/run/systemd", "nspawn-network-zone");
+
+/// The key of a forwarded port in systemd's map: protocol and port in network byte order, each in four bytes.
+pub fn port_key(protocol: u8, port: u16) -> [u8; 8] {
+    let [high, low] = port.to_be_bytes();
+    [protocol, 0, 0, 0, high, low, 0, 0]
+}
+
+/// Reads the text of [`Op::StopForward`].
+pub fn parse_port(text: &[u8]) -> Option<(u8, u8, u16)> {
+    let mut parts = text.splitn(3, |byte| *byte == b' ');
+    let mut next = || decimal(parts.next()?);
+    Some((next()?.try_into().ok()?, next()?.try_into().ok()?, next()?.try_into().ok()?))
+}
+
+/// Length of the transaction of [`stop_forward_message`].
+pub const STOP_FORWARD: usize = 20 + 84 + 20;
+
+/// The nfnetlink transaction that takes a port out of systemd's map (linux/netfilter/nf_tables.h, `NFT_MSG_DELSETELEM`,
+/// with an acknowledgement asked for).
+pub fn stop_forward_message(family: u8, protocol: u8, port: u16) -> [u8; STOP_FORWARD] {
+    const NESTED: u16 = 0x8000;
+    const NFTABLES: u16 = 10;
+    let mut message = [0; STOP_FORWARD];
+    let mut at = 0;
+    let mut put = |bytes: &[u8]| {
+        message[at..at + bytes.len()].copy_from_slice(bytes);
+        at += bytes.len();
+    };
+    let mut header = |length: u32, kind: u16, flags: u16, family: u8, resource: u16| {
+        put(&length.to_ne_bytes());
+        put(&kind.to_ne_bytes());
+        put(&flags.to_ne_bytes());
+        put(&[0; 8]);
+        put(&[family, 0]);
+        put(&resource.to_be_bytes());
+    };
+    header(20, 16, 1, 0, NFTABLES);
+    header(84, NFTABLES << 8 | 14, 1 | 4, family, 0);
+    let mut attribute = |length: u16, kind: u16, value: &[u8]| {
+        put(&length.to_ne_bytes());
+        put(&kind.to_ne_bytes());
+        put(value);
+    };
+    attribute(19, 1, b"io.systemd.nat\0\0");
+    attribute(20, 2, b"map_port_ipport\0");
+    attribute(24, 3 | NESTED, &[]);
+    attribute(20, 1 | NESTED, &[]);
+    attribute(16, 1 | NESTED, &[]);
+    attribute(12, 1, &port_key(protocol, port));
+    message[104..108].copy_from_slice(&20u32.to_ne_bytes());
+    message[108..110].copy_from_slice(&17u16.to_ne_bytes());
+    message[110..112].copy_from_slice(&1u16.to_ne_bytes());
+    message[122..124].copy_from_slice(&NFTABLES.to_be_bytes());
+    message
+}
