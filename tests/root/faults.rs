@@ -28,13 +28,6 @@ pub fn every_call_fails_closed_with_stub_and_user(case: &mut Case) -> Outcome {
 /// Everything on a machine without systemd, in a user namespace and with a link.
 const LINKED: &[&str] = &["--network-veth"];
 
-/// Every kind of link that this kernel is known to have.
-pub fn every_call_fails_closed_with_links(case: &mut Case) -> Outcome {
-    super::network::own_network()?;
-    let links = ["--network-interface=l0:in", "--network-macvlan=l1", "--network-veth-extra=x0:y0", "--network-zone=f"];
-    sweep(case, &links, OPTIONAL)
-}
-
 pub fn killed_supervisor_leaves_nothing(case: &mut Case) -> Outcome {
     killing::supervisor(case, &[])
 }

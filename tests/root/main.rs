@@ -137,7 +137,6 @@ fn main() -> ExitCode {
             faults::every_call_fails_closed_without_user_namespace[300],
             faults::every_call_fails_closed_with_user_namespace[300],
             faults::every_call_fails_closed_with_stub_and_user[300],
-            faults::every_call_fails_closed_with_links[300],
             faults::killed_supervisor_leaves_nothing[300],
             faults::killed_supervisor_leaves_no_link[300],
             faults::supervisor_and_keeper_killed,
