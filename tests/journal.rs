@@ -2,7 +2,7 @@
 //! Messages and console output arrive in a real journald, which runs in a mount namespace of its own.
 
 use serde_json::Value;
-use spawn::error::{Code, Diagnostic};
+use spawn::error::{Code, Diagnostic, Origin};
 use spawn::log::console_sink::ConsoleSink;
 use spawn::log::{self, Audience, LogSetup, Logger, MessageId, StderrIs};
 use std::process::Command;
@@ -41,7 +41,10 @@ fn emit() {
     log::info!(&logger, MessageId::Consumed, step: "end", "consumed");
     log::failure(
         &logger,
-        &Diagnostic::new(Code::TreeMissing, "cannot open /x").cause("no\x1b[31m way").help("make it"),
+        &Diagnostic::new(Code::TreeMissing, "cannot open /x")
+            .cause("no\x1b[31m way")
+            .origin(&Origin::Option("-D /x".into()))
+            .help("make it"),
     );
     let mut console = ConsoleSink::open("m1").unwrap();
     console.write("Grüße \x1b[1mbold\x1b[0m\x07\nthe last one".as_bytes());
@@ -96,6 +99,16 @@ fn messages_reach_journald() {
     let failed = entries.iter().find(|e| e["SPAWN_CODE"] == "E0201").expect("the failure");
     check(failed, &common);
     check(failed, &[("PRIORITY", "3"), ("MESSAGE_ID", MessageId::Failed.as_str()), ("SPAWN_HELP", "make it")]);
+    check(failed, &[("SPAWN_ORIGIN", "-D /x")]);
+    // spawn-journal(7) has every field, and no other; journald adds those with an underscore.
+    let ours = entries.iter().filter(|e| e["SPAWN_MACHINE"] == "m1");
+    let names = ours.flat_map(|e| e.as_object().unwrap().keys()).filter(|name| !name.starts_with('_'));
+    let mut seen: Vec<&str> = names.map(String::as_str).collect();
+    let mut documented: Vec<&str> = log::FIELDS.iter().map(|(name, _)| *name).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    documented.sort_unstable();
+    assert_eq!(seen, documented);
     for console in ["Grüße bold\\x07", "the last one"] {
         check(find(console), &[("SYSLOG_IDENTIFIER", "m1"), ("SPAWN_MACHINE", "m1"), ("PRIORITY", "6")]);
     }

@@ -2,8 +2,12 @@
 //! The manual has every option and every error code, with the text written for it in `man/options.md` and
 //! `man/errors.md`. `UPDATE_EXPECT=1` (which `make man` sets) writes the parts between the markers anew.
 
+#[path = "common/generated.rs"]
+mod generated;
+
 use spawn::config::{Built, Key, Listing, Takes, Topic, keys};
 use spawn::error::Code;
+use spawn::log::{FIELDS, MessageId};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -114,18 +118,32 @@ fn errors() -> String {
     out
 }
 
-/// Compares what is between the markers of a page, or writes it.
+/// The second kind of generated part in spawn-journal(7), after the first.
+const MESSAGES_BEGIN: &str = ".\\\" begin generated messages\n";
+const MESSAGES_END: &str = ".\\\" end generated messages\n";
+
+fn fields() -> String {
+    let field =
+        |(name, text): &(&str, &str)| format!(".TP\n{}{}", roff(&format!("`{name}=`")), roff(&format!("{text}.")));
+    FIELDS.iter().map(field).collect()
+}
+
+/// `@SPAWN_MACHINE@` is shown by journalctl as the machine's name.
+fn messages() -> String {
+    let plain = |text: &str| text.replace("@SPAWN_MACHINE@", "*NAME*").replace("@SPAWN_LEADER@", "*PID*");
+    let message = |id: &MessageId| {
+        let subject = roff(&plain(id.subject()));
+        format!(
+            ".TP\n{subject}.RS\n{}.PP\n{}.RE\n",
+            roff(&format!("`MESSAGE_ID={}`", id.as_str())),
+            roff(&plain(id.body()))
+        )
+    };
+    MessageId::ALL.iter().map(message).collect()
+}
+
 fn check(page: &str, generated: &str) {
-    let path = file(page);
-    let text = std::fs::read_to_string(&path).unwrap();
-    let (head, rest) = text.split_once(BEGIN).expect("a line that begins the generated part");
-    let (old, tail) = rest.split_once(END).expect("a line that ends the generated part");
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        std::fs::write(&path, format!("{head}{BEGIN}{generated}{END}{tail}")).unwrap();
-        return;
-    }
-    let changed = old.lines().zip(generated.lines()).find(|(a, b)| a != b);
-    assert!(old == generated, "man/{page} is not up to date ({changed:?}): run `make man`");
+    generated::check(&format!("man/{page}"), BEGIN, END, generated);
 }
 
 #[test]
@@ -136,4 +154,26 @@ fn the_manual_has_every_option() {
 #[test]
 fn the_manual_has_every_error_code() {
     check("spawn-errors.7", &errors());
+}
+
+#[test]
+fn the_manual_has_every_field_and_message() {
+    check("spawn-journal.7", &fields());
+    generated::check("man/spawn-journal.7", MESSAGES_BEGIN, MESSAGES_END, &messages());
+}
+
+/// Words in backquotes that are paths of the checkout.
+#[test]
+fn the_checklists_name_what_there_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("CONTRIBUTING.md")).unwrap();
+    let quoted = text.split('`').skip(1).step_by(2);
+    let paths: Vec<&str> = quoted.filter_map(|word| word.split(' ').next()).filter(|word| is_path(word)).collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    let missing: Vec<&&str> = paths.iter().filter(|path| !root.join(path).exists()).collect();
+    assert!(missing.is_empty(), "CONTRIBUTING.md names {missing:?}");
+}
+
+fn is_path(word: &str) -> bool {
+    ["src/", "tests/", "man/", "docs/", "packaging/"].iter().any(|folder| word.starts_with(folder))
 }

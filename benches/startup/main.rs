@@ -7,6 +7,7 @@
 //! machined and the bus.
 
 mod boot;
+mod chart;
 mod launchers;
 mod measure;
 mod memory;
@@ -18,6 +19,7 @@ mod storm;
 use launchers::Bench;
 use report::Table;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// Measures and adds to the table.
 type Row = fn(&Bench, &mut Table);
@@ -28,7 +30,7 @@ fn main() {
     }
     let mut bench =
         Bench { spawn: "spawn".into(), payload: PathBuf::new(), rounds: 30, trees: "/var/lib/spawn-bench".into() };
-    let (mut json, mut only) = (None, Vec::new());
+    let (mut json, mut svg, mut only) = (None, None, Vec::new());
     for argument in std::env::args().skip(1) {
         match argument.split_once('=') {
             Some(("--spawn", path)) => bench.spawn = path.into(),
@@ -36,6 +38,7 @@ fn main() {
             Some(("--rounds", n)) => bench.rounds = n.parse().expect("--rounds= takes a number"),
             Some(("--rows", words)) => only = words.split_whitespace().map(str::to_owned).collect(),
             Some(("--json", path)) => json = Some(PathBuf::from(path)),
+            Some(("--svg", path)) => svg = Some(PathBuf::from(path)),
             // cargo passes words of its own.
             _ => eprintln!("bench: {argument:?} is passed over"),
         }
@@ -55,11 +58,16 @@ fn main() {
     ];
     for (key, run) in rows {
         if wanted(key) {
-            eprintln!("bench: {key}");
+            let begin = Instant::now();
             run(&bench, &mut table);
+            eprintln!("bench: {key}: {:.0} s", begin.elapsed().as_secs_f32());
         }
     }
-    print!("{}", table.markdown(&bench));
+    let markdown = table.markdown(&bench);
+    print!("{markdown}");
+    if let Some(path) = svg {
+        std::fs::write(path, chart::svg(&markdown)).expect("the picture cannot be written");
+    }
     if let Some(path) = json {
         std::fs::write(path, table.json(&bench)).expect("the figures cannot be written");
     }

@@ -88,7 +88,7 @@ pub fn spaced(bench: &Bench, table: &mut Table) {
 pub fn repeated(bench: &Bench, table: &mut Table) {
     warm_up(bench, &WITH_SCOPE);
     let mut lanes = Lanes::new(&WITH_SCOPE);
-    for _ in 0..bench.rounds.div_ceil(BURST - 1).max(3) {
+    for _ in 0..bench.rounds {
         for (lane, launcher) in WITH_SCOPE.into_iter().enumerate() {
             for n in 0..BURST {
                 let run = once(bench, launcher);
@@ -112,7 +112,7 @@ pub fn repeated(bench: &Bench, table: &mut Table) {
 pub fn plain(bench: &Bench, table: &mut Table) {
     warm_up(bench, &PLAIN);
     let mut lanes = Lanes::new(&PLAIN);
-    for _ in 0..bench.rounds.div_ceil(BURST - 1).max(3) {
+    for _ in 0..bench.rounds {
         for (lane, launcher) in PLAIN.into_iter().enumerate() {
             for n in 0..BURST {
                 let run = once(bench, launcher);

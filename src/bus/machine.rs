@@ -8,6 +8,7 @@ use super::varlink::{CallError, Client};
 use super::{Bus, NO_OWNER, SERVICE_UNKNOWN, UNKNOWN_METHOD, WAIT, failure, inbox};
 use crate::error::{Code, Diagnostic, Result};
 use crate::model::Id128;
+use crate::undo::boot_id;
 use rustix::fd::BorrowedFd;
 use rustix::process::Pid;
 use serde::Serialize;
@@ -150,8 +151,7 @@ fn register_varlink(machine: &MachineRegistration<'_>) -> std::result::Result<()
     let pid = machine.leader_pid.as_raw_nonzero().get();
     let pidfd_id = machine.pidfd_id();
     // An inode number means something together with the boot that it belongs to.
-    let boot_id = pidfd_id.and_then(|_| std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok());
-    let boot_id = boot_id.map(|id| id.trim_end().replace('-', ""));
+    let boot_id = pidfd_id.and_then(|_| boot_id().ok()).map(|id| id.replace('-', ""));
     let process = ProcessId { pid, pidfd_id: pidfd_id.filter(|_| boot_id.is_some()), boot_id };
     let mut parameters = Register {
         name: machine.name,

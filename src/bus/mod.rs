@@ -31,8 +31,9 @@ use zbus::runtime::traits::Runtime as _;
 use zbus::{Connection, MessageStream, connection::Builder};
 
 /// How long any one exchange may take. PID 1 answers within milliseconds even while fifty containers start at once, but
-/// stands still while it reloads its units, which takes seconds on a large host.
-pub const WAIT: Duration = Duration::from_secs(5);
+/// stands still while it reloads its units, which takes seconds on a large host. A start that loses a message has a second
+/// left to undo what it has made before anybody takes it for hanging.
+pub const WAIT: Duration = Duration::from_secs(4);
 
 /// A connection to the system bus.
 pub struct Bus {
@@ -41,7 +42,7 @@ pub struct Bus {
     machined: MachinedProxy<'static>,
     conn: Connection,
     inbox: Inbox,
-    /// The unit whose start was not waited for to its end.
+    /// The unit whose start was not waited for to its end, or in which no process is known to have lived since.
     unfinished: Option<String>,
     /// Match rules of this connection.
     rules: Vec<String>,
@@ -75,7 +76,8 @@ impl Bus {
     /// Connects to the system bus (`$DBUS_SYSTEM_BUS_ADDRESS`, else `/run/dbus/system_bus_socket`) within `timeout`.
     pub fn connect(timeout: Duration) -> std::result::Result<Self, ConnectError> {
         let diagnostic = || Diagnostic::new(Code::BusUnavailable, "cannot connect to the system bus");
-        let failed = |cause: String| ConnectError::Failed(diagnostic().cause(cause));
+        let help = "see systemctl status dbus.service, or run without the bus (--register=no --scope=no)";
+        let failed = |cause: String| ConnectError::Failed(diagnostic().cause(cause).help(help));
         let rt = Runtime::new().map_err(|e| ConnectError::Failed(diagnostic().io(&e)))?;
         let build = Builder::system().method_timeout(WAIT).runtime(rt.clone()).build();
         let conn = match rt.block_on(rt.timeout(build, timeout)) {

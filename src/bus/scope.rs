@@ -128,7 +128,10 @@ impl Bus {
     /// job are waited for together.
     pub fn start_scope(&mut self, request: &ScopeRequest<'_>, watched: &[BorrowedFd<'_>]) -> Result<ScopeStart> {
         let unit = request.unit;
-        let failed = || Diagnostic::new(Code::ScopeFailed, format!("systemd did not start {unit}"));
+        let failed = || {
+            Diagnostic::new(Code::ScopeFailed, format!("systemd did not start {unit}"))
+                .help(format!("see systemctl status {unit} and journalctl --unit={unit}, or start with --scope=no"))
+        };
         self.add_match(format!(
             "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.systemd1.Manager',\
              path='/org/freedesktop/systemd1',member='JobRemoved',arg2='{unit}'"
@@ -142,7 +145,12 @@ impl Bus {
                     self.unfinished = Some(unit.to_owned());
                     return Ok(ScopeStart::Interrupted(index));
                 }
-                Watched::Done(Ok(())) => return Ok(ScopeStart::Started),
+                Watched::Done(Ok(())) => {
+                    // The leader may have died on its way in: then PID 1 has a scope that never held a living process, and no
+                    // event tells it that it is empty.
+                    self.unfinished = Some(unit.to_owned());
+                    return Ok(ScopeStart::Started);
+                }
                 Watched::Done(Err(refusal)) => refusal,
             };
             match refusal {
@@ -219,6 +227,16 @@ impl Bus {
             Err(error) if failure::is(&error, &[NO_SUCH_UNIT]) => Ok(true),
             Err(error) => Err(failure::call(format!("cannot ask systemd about {unit}"), &error)),
         }
+    }
+
+    /// Whether PID 1 may have this scope without ever having seen a living process in it.
+    pub fn scope_may_be_barren(&self, unit: &str) -> bool {
+        self.unfinished.as_deref() == Some(unit)
+    }
+
+    /// A living process is in the scope that was started last: when it has ended PID 1 gets to know of it.
+    pub fn scope_is_inhabited(&mut self) {
+        self.unfinished = None;
     }
 
     /// Ends the scope: nothing waits for its processes any more, all of them are killed, the reference to the unit is given

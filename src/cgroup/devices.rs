@@ -165,6 +165,8 @@ mod tests {
 
     const BLOCK: u32 = 1;
     const CHAR: u32 = 2;
+    /// The kernel keeps twelve bits of the major and twenty of the minor number (linux/kdev_t.h).
+    const LAST_MINOR: u32 = (1 << 20) - 1;
 
     #[test]
     fn the_usual_policy_request_by_request() {
@@ -194,11 +196,16 @@ mod tests {
         assert_eq!(run(&program, 2, CHAR, 1000, 300_000), 1);
         assert_eq!(run(&program, 4, CHAR, 1000, 300_000), 0);
         assert_eq!(run(&program, 2, CHAR, 1000, 300_001), 0);
+        for (major, minor) in [(4096, Some(0)), (4096, None), (0, Some(1 << 20))] {
+            let beyond = DeviceRule { kind: DeviceKind::Char, major, minor, access: Access::ALL };
+            let program = DevicePolicy(vec![beyond]).compile();
+            assert_eq!([(0, 0), (1, 0)].map(|(major, minor)| run(&program, 2, CHAR, major, minor)), [0, 0]);
+        }
     }
 
     fn any_rule() -> impl Strategy<Value = DeviceRule> {
         let kind = prop_oneof![Just(DeviceKind::Block), Just(DeviceKind::Char)];
-        (kind, 0u32..4, proptest::option::of(prop_oneof![0u32..4, Just(u32::MAX)]), 1u8..8)
+        (kind, prop_oneof![0u32..4, Just(4095)], proptest::option::of(prop_oneof![0u32..4, Just(LAST_MINOR)]), 1u8..8)
             .prop_map(|(kind, major, minor, access)| DeviceRule { kind, major, minor, access: Access(access) })
     }
 
@@ -206,7 +213,8 @@ mod tests {
         #[test]
         fn the_program_says_what_the_rules_say(
             rules in proptest::collection::vec(any_rule(), 0..12),
-            access in 1u32..8, kind in 1u32..3, major in 0u32..4, minor in prop_oneof![0u32..4, Just(u32::MAX)],
+            access in 1u32..8, kind in 1u32..3, major in prop_oneof![0u32..4, Just(4095)],
+            minor in prop_oneof![0u32..4, Just(LAST_MINOR)],
         ) {
             let expected = rules.iter().any(|r| {
                 (r.kind == DeviceKind::Char) == (kind == CHAR)

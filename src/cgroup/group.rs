@@ -3,6 +3,8 @@
 
 use super::hierarchy::is_entry_name;
 use crate::error::{Code, Diagnostic, Result};
+use crate::sys::child::{self, Which, Zombie};
+use crate::sys::clone::{self, Side};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
@@ -33,6 +35,9 @@ const DELEGATED_FILES: &[&str] = &[
     "memory.oom.group",
     "memory.reclaim",
 ];
+
+/// How much of one file is read, in bytes.
+const LONGEST_FILE: usize = 1 << 16;
 
 /// A control group. Dropping it closes the fd and leaves the group as it is.
 #[derive(Debug)]
@@ -173,6 +178,23 @@ impl Group {
         }
     }
 
+    /// Lets a process live and die in here, so that whoever watches `cgroup.events` looks whether the group is empty: of one
+    /// that never held a living process the kernel tells nothing. A group that is gone is fine.
+    ///
+    /// The caller must have one thread only.
+    pub fn stir(&self) -> Result<()> {
+        let pidfd = match clone::clone(0, Some(self.dir.as_fd())) {
+            Ok(Side::Child) => crate::sys::process::exit_now(0),
+            Ok(Side::Parent { pidfd, .. }) => pidfd,
+            Err(Errno::NODEV | Errno::NOENT) => return Ok(()),
+            Err(e) => return Err(self.failed("start a process in").errno(e)),
+        };
+        let failed = |e| self.failed("wait for a process in").errno(e);
+        let limit = Timespec { tv_sec: 2, tv_nsec: 0 };
+        rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit)).map_err(failed)?;
+        child::wait(Which::PidFd(pidfd.as_fd()), Zombie::Reap).map(drop).map_err(failed)
+    }
+
     /// Removes the group `name` below with all groups in it, killing what is left there. A missing one is fine.
     pub fn remove_child(&self, name: &OsStr, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
@@ -201,19 +223,19 @@ impl Group {
         }
     }
 
-    /// A file of the group, at most 64 KiB.
+    /// A file of the group, about [`LONGEST_FILE`] at most.
     pub(super) fn read(&self, file: &str) -> rustix::io::Result<String> {
         let fd = rustix::fs::openat(&self.dir, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let mut buffer = vec![0; 0x10000];
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match rustix::io::read(&fd, &mut buffer[filled..])? {
+        let mut text = Vec::new();
+        // Nearly every file fits into one part, and a page that is not touched costs nothing.
+        let mut part = [0; 1024];
+        while text.len() < LONGEST_FILE {
+            match rustix::io::read(&fd, &mut part)? {
                 0 => break,
-                n => filled += n,
+                n => text.extend_from_slice(&part[..n]),
             }
         }
-        buffer.truncate(filled);
-        String::from_utf8(buffer).map_err(|_| Errno::ILSEQ)
+        String::from_utf8(text).map_err(|_| Errno::ILSEQ)
     }
 
     fn write(&self, file: &str, bytes: &[u8]) -> rustix::io::Result<()> {
@@ -257,4 +279,35 @@ fn first_child(dir: &OwnedFd) -> rustix::io::Result<Option<OsString>> {
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cgroup::{Hierarchy, own_group};
+
+    #[test]
+    fn whoever_watches_an_empty_group_is_told_of_a_visit() {
+        let skip = |why: &str| eprintln!("skipped: {why}");
+        if !rustix::process::geteuid().is_root() {
+            return skip("needs root");
+        }
+        let Some(hierarchy) = Hierarchy::find().unwrap() else { return skip("no cgroup2 is mounted") };
+        let own = Hierarchy::own_path().unwrap().unwrap();
+        let own = own_group(&hierarchy, &own, &format!("test-stir-{}", std::process::id())).unwrap();
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let events = rustix::fs::openat(&own.group, "cgroup.events", flags, Mode::empty()).unwrap();
+        let mut buffer = [0; 256];
+        rustix::io::pread(&events, &mut buffer, 0).unwrap();
+        let told = |seconds| {
+            let limit = Timespec { tv_sec: seconds, tv_nsec: 0 };
+            rustix::event::poll(&mut [PollFd::new(&events, PollFlags::PRI)], Some(&limit)).unwrap() == 1
+        };
+        assert!(!told(0));
+        own.group.stir().unwrap();
+        assert!(told(5));
+        assert!(!own.group.is_populated().unwrap());
+        own.removal.run(Duration::from_secs(5)).unwrap();
+        own.group.stir().unwrap();
+    }
 }

@@ -3,6 +3,7 @@
 
 use super::Group;
 use crate::error::{Code, Diagnostic, Result};
+use crate::sys::statmount::mount_root;
 use rustix::fs::{Mode, OFlags};
 use serde::Serialize;
 use std::ffi::OsString;
@@ -34,9 +35,22 @@ pub struct Hierarchy {
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 
 impl Hierarchy {
-    /// Reads `/proc/self/mountinfo`. `None` when no cgroup2 is mounted.
+    /// Looks at the usual place, and where that is none reads `/proc/self/mountinfo`. `None` when no cgroup2 is mounted.
     pub fn find() -> Result<Option<Self>> {
-        Ok(Self::find_in(&read("/proc/self/mountinfo")?))
+        match Self::at_usual_place() {
+            Some(found) => Ok(Some(found)),
+            None => Ok(Self::find_in(&read("/proc/self/mountinfo")?)),
+        }
+    }
+
+    /// The list of all mounts takes long to read where there are many.
+    fn at_usual_place() -> Option<Self> {
+        let mount_point = PathBuf::from("/sys/fs/cgroup");
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(&mount_point, flags, Mode::empty()).ok()?;
+        let is_cgroup2 = rustix::fs::fstatfs(&directory).ok()?.f_type as u64 == CGROUP2_SUPER_MAGIC;
+        let root = is_cgroup2.then(|| mount_root(&directory).ok()).flatten()?;
+        Some(Self { mount_point, root: PathBuf::from(OsString::from_vec(root)), layout: Layout::Unified })
     }
 
     /// The usual mount points first, then any other (proc_pid_mountinfo(5)).
@@ -149,6 +163,12 @@ mod tests {
         assert_eq!(found(odd), Some(("/mnt/c\\g".into(), Layout::Hybrid)));
         assert_eq!(found(&format!("{odd}{UNIFIED}")), Some(("/sys/fs/cgroup".into(), Layout::Unified)));
         assert_eq!(found("31 23 0:28 / /cgroup2 rw - tmpfs cgroup2 rw\ngarbage\n\n"), None);
+    }
+
+    #[test]
+    fn the_short_way_finds_what_the_list_of_mounts_has() {
+        let listed = Hierarchy::find_in(&std::fs::read("/proc/self/mountinfo").unwrap());
+        assert_eq!(Hierarchy::find().unwrap(), listed);
     }
 
     #[test]

@@ -16,5 +16,5 @@ pub mod usage;
 pub use group::{Group, Owner};
 pub use hierarchy::{Hierarchy, Layout};
 pub use oom::OomWatch;
-pub use placement::{GroupRemoval, OwnGroup, SplitUnit, own_group, split_unit};
+pub use placement::{GroupRemoval, OwnGroup, PAYLOAD, SUPERVISOR, SplitUnit, own_group, split_unit};
 pub use usage::Usage;

@@ -32,11 +32,11 @@ impl OomWatch {
         Some(Self { inotify, seen })
     }
 
-    /// Kills since the last look, without waiting.
-    pub fn new_kills(&mut self, group: &Group) -> u64 {
+    /// How many of `kills` in all are new since the last call, which is to follow each change. A group that is gone says
+    /// nothing more.
+    pub fn new_kills(&mut self, kills: Option<u64>) -> u64 {
         self.drain();
-        // A group that is gone says nothing more.
-        let now = oom_kills(group).unwrap_or(self.seen);
+        let now = kills.unwrap_or(self.seen);
         let new = now.saturating_sub(self.seen);
         self.seen = now;
         new

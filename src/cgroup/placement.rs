@@ -116,9 +116,9 @@ pub struct SplitUnit {
 }
 
 /// Names of the two parts, as of systemd-nspawn and `DelegateSubgroup=`.
-const SUPERVISOR: &str = "supervisor";
+pub const SUPERVISOR: &str = "supervisor";
 /// See [`SUPERVISOR`].
-const PAYLOAD: &str = "payload";
+pub const PAYLOAD: &str = "payload";
 
 /// Moves this process and its `helpers` to `supervisor/` of its unit's group, unless `DelegateSubgroup=supervisor` put it there already,
 /// and makes `payload/` beside it. The `supervisor/` group stays until the unit ends, since we are in it.

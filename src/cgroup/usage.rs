@@ -38,18 +38,19 @@ pub struct Io {
 }
 
 impl Usage {
-    /// Reads the group; never fails, and a group that is gone gives nothing.
-    pub fn read(hierarchy: &Hierarchy, group: &Group) -> Self {
-        // systemd removes a group as soon as it is empty: first what matters most.
-        let sums = Self {
+    /// Reads the group; never fails, and a group that is gone gives nothing. Processes of ours are in no `payload` group:
+    /// where that one counts tasks, its count is taken.
+    pub fn read(hierarchy: &Hierarchy, group: &Group, payload: Option<&Group>) -> Self {
+        let peak = payload.and_then(|payload| number(payload, "pids.peak"));
+        Self {
             cpu: group.read("cpu.stat").ok().and_then(|t| keyed(&t, "usage_usec")).map(Duration::from_micros),
             oom_kills: oom_kills(group),
             memory_peak: number(group, "memory.peak"),
-            tasks_peak: number(group, "pids.peak"),
+            memory: number(group, "memory.current"),
+            tasks: tasks(hierarchy, group),
+            tasks_peak: peak.or_else(|| number(group, "pids.peak")),
             io: group.read("io.stat").ok().map(|t| io(&t)),
-            ..Self::default()
-        };
-        Self { memory: number(group, "memory.current"), tasks: tasks(hierarchy, group), ..sums }
+        }
     }
 
     /// The later of two readings, where it has a value: the last one may find the group half gone.
@@ -180,12 +181,12 @@ mod tests {
         payload.attach(rustix::process::Pid::from_child(&shell)).unwrap();
         drop(shell.stdin.take());
         shell.wait().unwrap();
-        let usage = Usage::read(&hierarchy, group);
+        let usage = Usage::read(&hierarchy, group, None);
         let memory_here = group.controllers().unwrap().iter().any(|c| c == "memory");
         own.removal.run(Duration::from_secs(5)).unwrap();
         assert!(usage.cpu.unwrap() > Duration::ZERO, "{usage}");
         assert_eq!(usage.memory.is_some(), memory_here);
-        assert_eq!(Usage::read(&hierarchy, group), Usage::default());
+        assert_eq!(Usage::read(&hierarchy, group, None), Usage::default());
     }
 
     proptest! {

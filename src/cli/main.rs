@@ -2,6 +2,7 @@
 //! The face of the program: from the words of the command line to the exit status.
 
 use super::{Caller, Command, invocation, parse, render, secrets};
+use crate::config::file::{self, search::Directories};
 use crate::config::{Invocation, Settings};
 use crate::error::Diagnostic;
 use crate::launch;
@@ -11,12 +12,15 @@ use crate::plan;
 use crate::sys::own_arguments;
 use rustix::fd::AsFd;
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 
 /// Runs the program and returns its exit status.
 pub fn main(argv: Vec<OsString>) -> u8 {
     let name = invocation(&argv);
     // Before anything else is said or started. Without /proc nobody sees them either.
-    let _no_proc = own_arguments::hide(secrets);
+    if secrets(&argv.iter().map(|word| word.as_bytes()).collect::<Vec<_>>()).iter().any(|part| !part.is_empty()) {
+        let _no_proc = own_arguments::hide(secrets);
+    }
     let settings = match parse(argv, &Caller::of_this_process()) {
         Ok(Command::Run(settings)) => *settings,
         Ok(show) => return print(&render::output(&show, name).unwrap_or_default()),
@@ -27,6 +31,13 @@ pub fn main(argv: Vec<OsString>) -> u8 {
             Ok(machine) => launch::cleanup(&machine, name, &logger(&settings, false)),
             Err(mistakes) => refuse(name, &mistakes),
         };
+    }
+    let loaded = file::load(settings, &Directories::default(), &plan::whereabouts);
+    let settings = loaded.settings;
+    let log = logger(&settings, false);
+    loaded.warnings.iter().for_each(|warning| log::warning!(&log, MessageId::SettingsFile, "{warning}"));
+    if !loaded.mistakes.is_empty() {
+        return refuse(name, &loaded.mistakes);
     }
     let made = plan::make(&settings);
     let plan = match made {
@@ -47,6 +58,7 @@ pub fn main(argv: Vec<OsString>) -> u8 {
         // Which says the same as a notice, so not with --quiet.
         Invocation::SystemdNspawn => log::notice!(&log, MessageId::Degraded, "{warning}"),
     });
+    plan.remarks.iter().for_each(|remark| log::info!(&log, MessageId::Notice, "{remark}"));
     launch::run(&plan, &log)
 }
 

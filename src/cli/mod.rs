@@ -9,7 +9,7 @@ mod split;
 pub use main::main;
 pub use secrets::secrets;
 
-use crate::config::{Built, Does, Invocation, Said, Settings, keys};
+use crate::config::{Assigned, Built, Does, Invocation, Said, Settings, keys};
 use crate::error::{Code, Diagnostic, Origin};
 use crate::plan::conflicts;
 use std::ffi::{OsStr, OsString};
@@ -90,10 +90,17 @@ pub fn parse(argv: Vec<OsString>, caller: &Caller) -> Result<Command, Vec<Diagno
             origin: Origin::Option(option.typed.clone()),
             base: caller.directory.as_deref(),
         };
+        settings.line.push(Assigned {
+            key,
+            value: option.value.clone(),
+            origin: said.origin.clone(),
+            base: caller.directory.clone(),
+        });
         if let Err(why) = apply(&mut settings, &said) {
             mistakes.push(Diagnostic::new(Code::OptionValue, option.typed).cause(why));
         }
     }
+    settings.variables = keys::environment::known(&caller.environment);
     mistakes.extend(keys::environment::apply_environment(&mut settings, &caller.environment));
     let understood = mistakes.is_empty();
     mistakes.extend(not_built.into_iter().map(|(_, refusal)| refusal));

@@ -2,7 +2,7 @@
 //! What a person gets to see: help, version, mistakes. The only place that writes to standard output.
 
 use super::Command;
-use crate::config::{Built, Invocation, Key, Listing, Section, Takes, Topic, keys};
+use crate::config::{Built, Invocation, Key, Listing, Takes, Topic, keys};
 use crate::error::Diagnostic;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -93,12 +93,8 @@ pub fn introspect(invocation: Invocation) -> String {
             "short": key.short,
             "argument": key.takes.metavar(),
             "argumentOptional": matches!(key.takes, Takes::Optional(_) | Takes::OptionalOrWord(_)),
-            "section": key.file.map(|(section, _)| match section {
-                Section::Exec => "Exec",
-                Section::Files => "Files",
-                Section::Network => "Network",
-            }),
-            "key": key.file.map(|(_, name)| name),
+            "section": key.in_files_of(invocation).map(|file| file.section.name()),
+            "key": key.in_files_of(invocation).map(|file| file.name),
             "hidden": key.listing == Listing::Hidden,
             "built": !matches!(key.built, Built::No(_)),
             "help": key.help,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! What the table knows of one setting, and how a value said somewhere reaches [`Settings`].
 
+use super::file_key::{FileKey, Trust};
 use super::settings::{Many, One};
 use super::{Invocation, Settings};
 use crate::error::{Origin, Sourced};
@@ -82,26 +83,6 @@ impl Takes {
     }
 }
 
-/// A section of `.nspawn` files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Section {
-    /// `[Exec]`
-    Exec,
-    /// `[Files]`
-    Files,
-    /// `[Network]`
-    Network,
-}
-
-/// Whose files may make a setting (systemd.nspawn(5)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trust {
-    /// Files below `/etc` and `/run` only.
-    Trusted,
-    /// The file next to the image as well.
-    Anyone,
-}
-
 /// Where an option is shown and known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {
@@ -163,8 +144,8 @@ pub struct Key {
     pub long: Option<&'static str>,
     /// Short option, without dash.
     pub short: Option<char>,
-    /// Section and key of `.nspawn` files.
-    pub file: Option<(Section, &'static str)>,
+    /// How `.nspawn` files hold it.
+    pub file: Option<FileKey>,
     /// What the option takes.
     pub takes: Takes,
     /// One line of help, without a full stop.
@@ -189,7 +170,7 @@ pub struct Key {
 }
 
 impl Key {
-    const fn new(id: &'static str, topic: Topic, takes: Takes, help: &'static str, does: Does) -> Self {
+    pub(super) const fn new(id: &'static str, topic: Topic, takes: Takes, help: &'static str, does: Does) -> Self {
         Self {
             id,
             topic,
@@ -230,27 +211,8 @@ impl Key {
     pub(super) const fn letter(id: &'static str, letter: char, topic: Topic, help: &'static str, apply: Apply) -> Self {
         Self::new(id, topic, Takes::Flag, help, Does::Set(apply)).short(letter)
     }
-    /// A key that only files have.
-    pub(super) const fn only_file(
-        section: Section,
-        name: &'static str,
-        topic: Topic,
-        metavar: &'static str,
-        help: &'static str,
-        apply: Apply,
-    ) -> Self {
-        Self::new(name, topic, Takes::Value(metavar), help, Does::Set(apply)).file(section, name)
-    }
     pub(super) const fn short(mut self, letter: char) -> Self {
         self.short = Some(letter);
-        self
-    }
-    pub(super) const fn file(mut self, section: Section, name: &'static str) -> Self {
-        self.file = Some((section, name));
-        self
-    }
-    pub(super) const fn trusted(mut self) -> Self {
-        self.trust = Trust::Trusted;
         self
     }
     pub(super) const fn mask(mut self, bit: u8) -> Self {
@@ -347,6 +309,22 @@ impl Said<'_> {
     /// The boolean that was said; an option alone says yes.
     pub fn is_yes(&self) -> Result<bool, String> {
         self.value.map_or(Ok(true), |value| parse_bool(as_text(value)?))
+    }
+    /// A boolean; an empty value resets the setting.
+    pub fn tristate(&self, slot: &mut One<bool>) -> Result<(), String> {
+        if self.raw().is_empty() {
+            *slot = None;
+            return Ok(());
+        }
+        self.flag(slot)
+    }
+    /// Parses the value and fills the setting; an empty value resets it.
+    pub fn one_or_reset<T: FromStr<Err = String>>(&self, slot: &mut One<T>) -> Result<(), String> {
+        if self.raw().is_empty() {
+            *slot = None;
+            return Ok(());
+        }
+        self.one(slot)
     }
     /// A path of the host, made absolute; an empty one resets the setting.
     pub fn path(&self, slot: &mut One<PathBuf>) -> Result<(), String> {

@@ -4,10 +4,13 @@
 //! [`keys`] holds the table of settings, [`Key`] is one row of it, [`Settings`] what was said.
 
 mod boot_words;
+pub mod file;
+mod file_key;
 mod key;
 pub mod keys;
 mod settings;
 
 pub use boot_words::split_boot_words;
-pub use key::{Apply, Built, Does, Key, Lacking, Listing, Repeat, Said, Section, Takes, Topic, Trust};
-pub use settings::{Invocation, Many, One, Settings};
+pub use file_key::{Adds, BadValue, FileKey, Section, Trust};
+pub use key::{Apply, Built, Does, Key, Lacking, Listing, Repeat, Said, Takes, Topic};
+pub use settings::{Assigned, Invocation, Many, One, Settings};

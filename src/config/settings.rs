@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! [`Settings`]: everything that was said, with where it was said, before anything is looked up.
 
+use super::Key;
 use crate::error::{Origin, Sourced};
 use crate::model::*;
 use std::ffi::OsString;
@@ -22,11 +23,35 @@ pub type One<T> = Option<Sourced<T>>;
 /// A setting that accumulates.
 pub type Many<T> = Vec<Sourced<T>>;
 
+/// An option that was said.
+#[derive(Clone)]
+pub struct Assigned {
+    /// The row of the table.
+    pub key: &'static Key,
+    /// Its value; `None` where it stood alone.
+    pub value: Option<OsString>,
+    /// As it reads on the command line.
+    pub origin: Origin,
+    /// What relative paths are relative to.
+    pub base: Option<PathBuf>,
+}
+
+/// Without the value, which may be secret.
+impl std::fmt::Debug for Assigned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.origin)
+    }
+}
+
 /// Everything that was said. `None` and empty mean "not said": defaults belong to the plan.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// The name the program was called by.
     pub invocation: Invocation,
+    /// The options one by one, as they were said.
+    pub line: Vec<Assigned>,
+    /// The variables that make settings, as they were found.
+    pub variables: Vec<(OsString, OsString)>,
 
     // Program
     /// `-q`

@@ -27,7 +27,7 @@ codes! {
     OptionValueMissing = 104, "an option lacks its value";
     OptionConflict = 105, "two settings exclude each other";
     NotBuiltYet = 106, "a known option that this version cannot do yet";
-    SettingsFileUnread = 107, "a .nspawn file applies and this version cannot read it";
+    SettingsFile = 107, "a .nspawn file cannot be read, or holds what cannot be done";
     // 02xx image and tree
     TreeMissing = 201, "the tree of the container cannot be opened";
     TreeNotAnOs = 202, "the tree does not look like an operating system";

@@ -5,6 +5,7 @@
 
 mod codes;
 mod origin;
+mod remedies;
 
 pub use codes::Code;
 pub use origin::{Origin, Sourced};
@@ -24,6 +25,7 @@ struct Inner {
     what: String,
     cause: Option<String>,
     origin: Option<Origin>,
+    errno: Option<i32>,
     help: Option<String>,
     notes: Vec<String>,
 }
@@ -31,7 +33,15 @@ struct Inner {
 impl Diagnostic {
     /// `what` says what failed on what ("cannot open the tree /var/lib/machines/foo"), without a full stop.
     pub fn new(code: Code, what: impl Into<String>) -> Self {
-        Self(Box::new(Inner { code, what: what.into(), cause: None, origin: None, help: None, notes: Vec::new() }))
+        Self(Box::new(Inner {
+            code,
+            what: what.into(),
+            cause: None,
+            origin: None,
+            errno: None,
+            help: None,
+            notes: Vec::new(),
+        }))
     }
     /// Why, as text.
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
@@ -40,13 +50,16 @@ impl Diagnostic {
     }
     /// Why, as an errno: its meaning and its name are shown.
     pub fn errno(self, errno: rustix::io::Errno) -> Self {
-        let text = describe_errno(errno.raw_os_error());
-        self.cause(text)
+        self.raw_errno(errno.raw_os_error())
+    }
+    fn raw_errno(mut self, raw: i32) -> Self {
+        self.0.errno = Some(raw);
+        self.cause(describe_errno(raw))
     }
     /// Why, as an I/O error (its errno when it has one).
     pub fn io(self, error: &std::io::Error) -> Self {
         match error.raw_os_error() {
-            Some(n) => self.cause(describe_errno(n)),
+            Some(n) => self.raw_errno(n),
             None => self.cause(error.to_string()),
         }
     }
@@ -80,9 +93,9 @@ impl Diagnostic {
     pub fn asked_by(&self) -> Option<&Origin> {
         self.0.origin.as_ref()
     }
-    /// The remedy, when known.
+    /// The remedy, when known: the one for this failure, else the one for its errno.
     pub fn remedy(&self) -> Option<&str> {
-        self.0.help.as_deref()
+        self.0.help.as_deref().or_else(|| remedies::of(self.0.errno?))
     }
 }
 
@@ -97,7 +110,7 @@ impl fmt::Display for Diagnostic {
         for n in &self.0.notes {
             write!(f, "\n  {n}")?;
         }
-        if let Some(h) = &self.0.help {
+        if let Some(h) = self.remedy() {
             write!(f, "\n  help: {h}")?;
         }
         Ok(())
@@ -129,5 +142,12 @@ mod tests {
                 Code::TreeMissing
             )
         );
+    }
+
+    #[test]
+    fn an_errno_has_a_remedy_where_the_failure_has_none() {
+        let d = Diagnostic::new(Code::Prepare, "cannot make it").errno(rustix::io::Errno::MFILE);
+        assert!(d.to_string().contains("(EMFILE)") && d.remedy().is_some_and(|r| r.contains("ulimit -n")), "{d}");
+        assert_eq!(d.help("wait").remedy(), Some("wait"));
     }
 }

@@ -17,6 +17,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::MountPropagationFlags;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use rustix::process::Signal;
 use std::mem::MaybeUninit;
 
 /// Runs the stager in a process that `clone` has just made in a new mount namespace.
@@ -44,7 +45,7 @@ pub fn run(program: &Stager, init: &Init, ends: &ChildEnds) -> ! {
         Err(e) => reporter.fail(u16::MAX, (Part::Whole, e), 0),
     };
     // The kernel asks for the rights of the file system ids when it places a clone in a cgroup.
-    step(u16::MAX, set_fs_ids(0, 0).during(Part::Whole));
+    step(u16::MAX, act_as((0, 0)));
     if let Some(network) = &program.network {
         step(u16::MAX, setns(network.as_raw_fd(), flags::NEWNET).during(Part::Source));
     }
@@ -68,7 +69,7 @@ pub fn run(program: &Stager, init: &Init, ends: &ChildEnds) -> ! {
     if program.join_flags != 0 {
         step(u16::MAX, setns(pidfd.as_raw_fd(), program.join_flags).during(Part::Helper));
     }
-    step(u16::MAX, set_fs_ids(program.root_ids.0, program.root_ids.1).during(Part::Whole));
+    step(u16::MAX, act_as(program.root_ids));
     perform(&program.late, &mut places, descriptors.as_fd(), program, Some(pidfd.as_fd()), &reporter, &mut skips);
     skips.send(&reporter);
     reporter.send(Kind::Mounted, Part::Whole, 0, 0, 0);
@@ -88,7 +89,7 @@ fn close_one(fd: RawFd) -> Result<(), Errno> {
 /// Returns the host's `/proc/self/fd`.
 fn enter(program: &Stager, ends: &ChildEnds) -> Result<OwnedFd, Fault> {
     close_all_but(&ends.stager_keeps).during(Part::Whole)?;
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).during(Part::Whole)?;
+    end_with_parent()?;
     if let Some(text) = &program.oom_score_adjust {
         write_file(c"/proc/self/oom_score_adj", text.to_bytes()).during(Part::Configure)?;
     }
@@ -98,6 +99,17 @@ fn enter(program: &Stager, ends: &ChildEnds) -> Result<OwnedFd, Fault> {
     rustix::mount::mount_change(c"/", private).during(Part::Attach)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::open(c"/proc/self/fd", flags, Mode::empty()).during(Part::Open)
+}
+
+fn end_with_parent() -> Result<(), Fault> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).during(Part::Whole)
+}
+
+/// Takes on the file system ids of that user and group. The kernel drops the death signal with every change of them
+/// (`commit_creds()` of kernel/cred.c).
+fn act_as((uid, gid): (u32, u32)) -> Result<(), Fault> {
+    set_fs_ids(uid, gid).during(Part::Whole)?;
+    end_with_parent()
 }
 
 fn write_file(path: &std::ffi::CStr, bytes: &[u8]) -> Result<(), Errno> {
@@ -147,7 +159,7 @@ fn perform<'a>(
             }
             (OpKind::Pivot, _) => mounting::pivot().and_then(|root| {
                 // What is made in the image from here on belongs to the container's root.
-                set_fs_ids(program.root_ids.0, program.root_ids.1).during(Part::Whole)?;
+                act_as(program.root_ids)?;
                 *places = Some(Places { root, proc: None, descriptors });
                 Ok(())
             }),
@@ -159,6 +171,32 @@ fn perform<'a>(
                 reporter.fail(op.step, fault, 0);
             }
             skips.keep(op.step, fault);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{WaitId, WaitIdOptions, parent_process_death_signal, waitid};
+
+    #[test]
+    fn the_death_signal_outlives_a_change_of_ids() {
+        if !crate::image::testing::is_root("exec::stager the_death_signal_outlives_a_change_of_ids") {
+            return;
+        }
+        let signal = || parent_process_death_signal().ok().flatten();
+        match clone(0, None).expect("clone3") {
+            Side::Child => {
+                let armed = end_with_parent().is_ok() && signal() == Some(Signal::KILL);
+                let dropped = set_fs_ids(1, 1).is_ok() && signal().is_none();
+                let kept = act_as((2, 3)).is_ok() && signal() == Some(Signal::KILL);
+                exit_now(i32::from(armed) + 2 * i32::from(dropped) + 4 * i32::from(kept));
+            }
+            Side::Parent { pidfd, .. } => {
+                let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+                assert_eq!(status.expect("waitid").expect("a status").exit_status(), Some(7));
+            }
         }
     }
 }

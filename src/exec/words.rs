@@ -4,7 +4,7 @@
 use super::report::{InitStep, Part, Record, Stage};
 use crate::error::{Code, Diagnostic};
 use crate::model::StartMode;
-use crate::plan::{Action, Plan, Source, escape};
+use crate::plan::{Action, Plan, Source, UserNamespace, escape};
 use rustix::io::Errno;
 
 /// The diagnostic for a failed or skipped step.
@@ -12,7 +12,19 @@ pub fn failure(plan: &Plan, record: &Record) -> Diagnostic {
     let errno = Errno::from_raw_os_error(record.errno);
     match record.stage {
         Stage::Stager => stager(plan, record, errno),
+        Stage::Init if errno == Errno::ACCESS => with_whom_to_let_in(plan, init(plan, record, errno)),
         Stage::Init => init(plan, record, errno),
+    }
+}
+
+/// Without a map of the owners the tree may keep the container's root out, whose user has no powers over it.
+fn with_whom_to_let_in(plan: &Plan, d: Diagnostic) -> Diagnostic {
+    match &plan.user_namespace {
+        UserNamespace::Fixed { range, idmap: false } if range.base != 0 => {
+            let tree = plan.tree.path.display();
+            d.note(format!("the container's root is user {} of this machine, whom {tree} must let in", range.base))
+        }
+        _ => d,
     }
 }
 
@@ -43,7 +55,7 @@ fn stager(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
     };
     let (what, code) = describe(&step.action, record.part);
     let mut d = Diagnostic::new(code, what).errno(errno).origin(&step.origin);
-    if record.part != Part::Whole {
+    if !is_said(&step.action, record.part) {
         d = d.note(record.part.what());
     }
     if let Some(why) = step.optional {
@@ -55,6 +67,17 @@ fn stager(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
         (Part::Open, Errno::NOENT) => d.help("name a file or directory that the image has"),
         (Part::Open, Errno::LOOP) => d.help("the path leads through too many or through magic links in the image"),
         _ => d,
+    }
+}
+
+/// Whether [`describe`] says which part it was.
+fn is_said(action: &Action, part: Part) -> bool {
+    match part {
+        Part::Whole => true,
+        Part::Open | Part::Create | Part::Type | Part::Attributes | Part::Source | Part::Helper => {
+            matches!(action, Action::Mount(_))
+        }
+        Part::Clone | Part::Attach | Part::Configure | Part::Write => false,
     }
 }
 
@@ -81,7 +104,7 @@ fn describe(action: &Action, part: Part) -> (String, Code) {
                 Source::Inaccessible => "an inaccessible node".into(),
             };
             match part {
-                Part::Open => format!("cannot open the mount point {target} in the image"),
+                Part::Open => format!("cannot open the mount point {target} in the container"),
                 Part::Create => format!("cannot make the mount point {target} in the image"),
                 Part::Type => format!("cannot mount {source} on {target}, which is of another type"),
                 Part::Attributes => format!("cannot set the mount flags of {target}"),
@@ -132,7 +155,17 @@ fn init(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
                 None => d,
             }
         }
-        other => Diagnostic::new(Code::ChildStep, format!("cannot {}", other.what())).errno(errno),
+        other => {
+            let d = Diagnostic::new(Code::ChildStep, format!("cannot {}", other.what())).errno(errno);
+            match (other, errno) {
+                (InitStep::CgroupNamespace | InitStep::MountNamespace, Errno::NOSPC) => {
+                    d.help("raise the limits of namespaces below /proc/sys/user")
+                }
+                (InitStep::Keyring, Errno::DQUOT) => d.help("raise kernel.keys.root_maxkeys with sysctl(8)"),
+                (InitStep::Seccomp, _) => d.help("use a kernel with seccomp filters (CONFIG_SECCOMP_FILTER)"),
+                _ => d,
+            }
+        }
     }
 }
 
@@ -153,5 +186,29 @@ fn program(plan: &Plan, errno: Errno) -> Diagnostic {
         _ => Diagnostic::new(Code::PayloadNotExecutable, format!("cannot execute {tried}"))
             .errno(errno)
             .help("check its mode, its format and the architecture of the image"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::report::Kind;
+    use crate::plan::{build, testing};
+
+    /// Every part of every step is worded, and nothing is said twice.
+    #[test]
+    fn a_part_is_said_once() {
+        let plan = build(&testing::settings("--bind=/usr:/x"), &testing::facts()).unwrap();
+        for (n, step) in plan.steps.iter().enumerate() {
+            for part in Part::ALL.iter().copied() {
+                let (kind, stage) = (Kind::Failed, Stage::Stager);
+                let record = Record { kind, stage, part, step: n as u16, errno: libc::ENOENT, value: 0 };
+                let said = failure(&plan, &record);
+                let noted = said.to_string().lines().any(|line| line.trim() == part.what());
+                let whole = failure(&plan, &Record { part: Part::Whole, ..record });
+                let worded = said.headline() != whole.headline() || part == Part::Whole;
+                assert_ne!(noted, worded, "{:?} {part:?}: {said}", step.action);
+            }
+        }
     }
 }

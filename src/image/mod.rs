@@ -16,7 +16,7 @@ pub mod users;
 
 pub use find::{default_tree, find_machine};
 pub use idmap::{IdMap, MapNamespace, MountsBelow, SeenAs, SourceOwner, idmap_supported};
-pub use inside::{Crossing, Found, ImageRoot, LastLink, Owner};
+pub use inside::{Crossing, Found, ImageRoot, LastLink, Owner, remedy};
 pub use lock::{TreeLock, lock_tree};
 pub use lock_file::LockFile;
 pub use map_tree::unmappable_mounts;

@@ -3,8 +3,9 @@
 
 use super::place::{self, Place};
 use super::{Session, console, links, ports, record, register};
+use crate::bus::RegisteredBy;
 use crate::error::{Code, Diagnostic, Result};
-use crate::exec::{self, Released};
+use crate::exec::{self, Mapping, Released};
 use crate::log::{self, MessageId};
 use crate::net::Addresses;
 use crate::plan::Unit;
@@ -52,28 +53,8 @@ impl Boot {
             Unit::Scope { .. } => None,
             Unit::Keep | Unit::Own { .. } => Some(place::make_now(session, undo, &mut releases)?),
         };
-        let withheld = withheld(session, early.as_ref());
-        let Prepared { stager, init, pty, relays, passed, children_ends, held } = prepare::run(
-            plan,
-            &Context {
-                tree: &session.tree,
-                range: session.range.as_ref().map(|r| r.range),
-                uuid: session.uuid,
-                notify: &notify,
-                stdio: &plan.stdio,
-                credentials: &session.credentials,
-                shared,
-                withheld,
-                devices: match early.as_ref().is_some_and(|p| p.no_device_policy) {
-                    true => DevicePolicy::Missing,
-                    false => DevicePolicy::Holds,
-                },
-            },
-        )?;
-        if let Some(pty) = &pty {
-            // Before the payload can ask for it.
-            let _best_effort = tcsetwinsize(&pty.master, console::window_size());
-        }
+        let Prepared { stager, init, pty, relays, passed, children_ends, held } =
+            prepare(session, shared, &notify, early.as_ref())?;
         let mut cloned = exec::start(&stager, &init, &passed)?;
         releases.push(undo.push(kill(cloned.pidfd())?, "the process that builds the mounts")?);
         // The children have their copies; the memory of the programs is not needed any more either.
@@ -84,36 +65,92 @@ impl Boot {
         };
         let entered = cloned.enter(plan, place.fd())?;
         releases.push(undo.push(kill(entered.pidfd())?, "the container's first process")?);
+        if let Some(bus) = session.bus.borrow_mut().as_mut() {
+            bus.scope_is_inhabited();
+        }
         record::boot(session, &place, entered.pid(), undo)?;
         let mapping = entered.map(plan, session.range.as_ref().map(|r| r.range))?;
-        let joined = links::make(session, &place, mapping.pid(), undo, &mut releases).and_then(|links| {
-            let leader = (mapping.pid(), mapping.pidfd());
-            let registered = register::register(session, leader, links.clone(), undo, &mut releases)?;
-            Ok((links, registered, ports::addresses(session, mapping.pid())?))
-        });
-        let (links, registered, addresses) = match joined {
-            Ok(joined) => joined,
-            // A dead child is the reason, and has said its own.
-            Err(d) => return Err(mapping.blame(plan, d)),
-        };
+        let (mapping, Joined { way, links, addresses }) = join(session, &place, mapping, undo, &mut releases)?;
         let mapped = mapping.wait_mounted(plan)?;
         place::enable_controllers(&place);
         let released = mapped.release(plan)?;
         let leader = Pid::from_raw(released.pid)
             .ok_or_else(|| Diagnostic::new(Code::ChildGone, "the container's first process has no pid"))?;
-        session.log.set_leader(Some(leader));
-        for skipped in &released.skipped {
-            log::info!(session.log, MessageId::Degraded, step: "mount", "{skipped}");
-        }
-        log::info!(session.log, MessageId::Started, "{} runs; its first process is {}", plan.machine, released.pid);
-        if let Some(way) = registered {
-            let way = register::words(way);
-            log::info!(session.log, MessageId::Registered, step: "register", "registered with machined over {way}");
-        }
+        say_started(session, &released, leader, way);
         let ready = if plan.notify_ready { ReadyWhen::PayloadReady } else { ReadyWhen::Started };
         let manager = Rc::new(RefCell::new(ManagerNotify::new(ready, Instant::now())));
-        let registered = registered.map(|_| links);
+        let registered = way.map(|_| links);
         Ok(Self { released, leader, place, notify, manager, pty, relays, registered, addresses, releases, _held: held })
+    }
+}
+
+/// Everything that can fail outside the container.
+fn prepare(
+    session: &Session<'_>,
+    shared: &[SharedDirectory],
+    notify: &NotifyServer,
+    early: Option<&Place>,
+) -> Result<Prepared> {
+    let devices = match early.is_some_and(|p| p.no_device_policy) {
+        true => DevicePolicy::Missing,
+        false => DevicePolicy::Holds,
+    };
+    let context = Context {
+        tree: &session.tree,
+        range: session.range.as_ref().map(|r| r.range),
+        uuid: session.uuid,
+        notify,
+        stdio: &session.plan.stdio,
+        credentials: &session.credentials,
+        shared,
+        withheld: withheld(session, early),
+        devices,
+    };
+    let prepared = prepare::run(session.plan, &context)?;
+    if let Some(pty) = &prepared.pty {
+        // Before the payload can ask for it.
+        let _best_effort = tcsetwinsize(&pty.master, console::window_size());
+    }
+    Ok(prepared)
+}
+
+/// What ties init to the host.
+struct Joined {
+    way: Option<RegisteredBy>,
+    links: Vec<i32>,
+    addresses: Option<Addresses>,
+}
+
+/// Links init's network to the host's and registers it, while the stager makes the last mounts.
+fn join(
+    session: &Session<'_>,
+    place: &Place,
+    mapping: Mapping,
+    undo: &mut Undo,
+    releases: &mut Vec<Ticket>,
+) -> Result<(Mapping, Joined)> {
+    let joined = links::make(session, place, mapping.pid(), undo, releases).and_then(|links| {
+        let leader = (mapping.pid(), mapping.pidfd());
+        let way = register::register(session, leader, links.clone(), undo, releases)?;
+        Ok(Joined { way, links, addresses: ports::addresses(session, mapping.pid())? })
+    });
+    match joined {
+        Ok(joined) => Ok((mapping, joined)),
+        // A dead child is the reason, and has said its own.
+        Err(d) => Err(mapping.blame(session.plan, d)),
+    }
+}
+
+fn say_started(session: &Session<'_>, released: &Released, leader: Pid, way: Option<RegisteredBy>) {
+    session.log.set_leader(Some(leader));
+    for skipped in &released.skipped {
+        log::info!(session.log, MessageId::Degraded, step: "mount", "{skipped}");
+    }
+    let (machine, pid) = (&session.plan.machine, released.pid);
+    log::info!(session.log, MessageId::Started, "{machine} runs; its first process is {pid}");
+    if let Some(way) = way {
+        let way = register::words(way);
+        log::info!(session.log, MessageId::Registered, step: "register", "registered with machined over {way}");
     }
 }
 

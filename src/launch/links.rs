@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a link name may stay taken by a container that has just ended.
-const LINK_WAIT: Duration = Duration::from_secs(5);
+const LINK_WAIT: Duration = Duration::from_secs(4);
 /// How long others may hold the lock of the zones.
-const ZONE_WAIT: Duration = Duration::from_secs(10);
+const ZONE_WAIT: Duration = Duration::from_secs(4);
 
 /// Makes the links that the plan asks for; returns the interfaces that machined is told of.
 pub fn make(

@@ -2,7 +2,9 @@
 //! Where the container's processes live: a scope, the caller's unit, or a control group of our own.
 
 use super::Session;
-use crate::bus::{Bus, ConnectError, DeviceAccess, KillPolicy, ScopeRequest, ScopeStart, properties::TypedProperty};
+use crate::bus::{
+    self, Bus, ConnectError, DeviceAccess, KillPolicy, ScopeRequest, ScopeStart, properties::TypedProperty,
+};
 use crate::cgroup::devices::{Access, DevicePolicy};
 use crate::cgroup::{self, Group, GroupRemoval, Hierarchy};
 use crate::error::{Code, Diagnostic, Result};
@@ -15,12 +17,8 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::Pid;
 use std::cell::RefCell;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
-
-/// How long connecting to the bus may take.
-const CONNECT: Duration = Duration::from_secs(5);
 
 /// The one connection to the system bus, which releases use as well.
 pub type SharedBus = Rc<RefCell<Option<Bus>>>;
@@ -33,6 +31,8 @@ pub struct Place {
     pub above: Option<Group>,
     /// The hierarchy.
     pub hierarchy: Option<Hierarchy>,
+    /// While it is open, a process of ours keeps systemd from removing the scope's group.
+    pub occupied: Option<OwnedFd>,
     /// The scope, when there is one.
     pub scope: Option<String>,
     /// There is no device policy, so device nodes must not be made.
@@ -40,7 +40,8 @@ pub struct Place {
 }
 
 impl Place {
-    const NOWHERE: Place = Place { payload: None, above: None, hierarchy: None, scope: None, no_device_policy: true };
+    const NOWHERE: Place =
+        Place { payload: None, above: None, hierarchy: None, occupied: None, scope: None, no_device_policy: true };
 
     /// The outermost group of the container's own.
     pub fn group(&self) -> Option<&Group> {
@@ -81,9 +82,9 @@ pub fn scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, releas
 
 /// Connects to the system bus once.
 pub fn connect(bus: &SharedBus) -> std::result::Result<(), ConnectError> {
-    let mut bus = bus.borrow_mut();
-    if bus.is_none() {
-        *bus = Some(Bus::connect(CONNECT)?);
+    let mut held = bus.borrow_mut();
+    if held.is_none() {
+        *held = Some(Bus::connect(bus::WAIT)?);
     }
     Ok(())
 }
@@ -112,6 +113,7 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
     let group = hierarchy.mount_point.join(slice.group()).join(name);
     let home = hierarchy.open(&Hierarchy::own_path()?.unwrap_or_else(|| "/".into()))?;
     releases.push(undo.push(Release::EmptyScope { group, home: hold(&home)? }, "the scope's control group")?);
+    let group = Path::new("/").join(slice.group()).join(name);
     let started = {
         let mut bus = session.bus.borrow_mut();
         let Some(bus) = bus.as_mut() else { return Ok(Place::NOWHERE) };
@@ -128,7 +130,7 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
         };
         bus.start_scope(&request, &[cloned.report()])
     };
-    let release = release_scope(session, name);
+    let release = release_scope(session, name, group);
     match started {
         Ok(ScopeStart::Started) => releases.push(undo.push(release, format!("the unit {name}"))?),
         Ok(ScopeStart::Interrupted(_)) => {
@@ -138,22 +140,39 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
         Err(d) => return Err(d),
     }
     let unit = hierarchy.open(&cgroup_of(cloned.pid())?)?;
-    let payload = unit.ensure_child(OsStr::new("payload"))?;
+    let payload = unit.ensure_child(OsStr::new(cgroup::PAYLOAD))?;
     delegate(session, &payload)?;
+    let occupied = occupy(&hierarchy, &unit, undo);
     Ok(Place {
         payload: Some(payload),
         above: Some(unit),
+        occupied,
         hierarchy: Some(hierarchy),
         scope: Some(name.clone()),
         no_device_policy: false,
     })
 }
 
-fn release_scope(session: &Session<'_>, name: &str) -> Release {
+/// A process beside the payload: else systemd would remove the group, and the figures of what was consumed, at the moment
+/// of the payload's end. Without it some of them may not be told.
+fn occupy(hierarchy: &Hierarchy, unit: &Group, undo: &Undo) -> Option<OwnedFd> {
+    let beside = unit.ensure_child(OsStr::new(cgroup::SUPERVISOR)).ok()?;
+    undo.keeper()?.occupy(&hierarchy.directory(beside.path())?).ok()
+}
+
+fn release_scope(session: &Session<'_>, name: &str, group: PathBuf) -> Release {
     let (bus, unit) = (Rc::clone(&session.bus), name.to_string());
-    Release::Call(Box::new(move || match bus.borrow_mut().as_mut() {
-        Some(bus) => bus.stop_scope(&unit),
-        None => Ok(()),
+    Release::Call(Box::new(move || {
+        let mut bus = bus.borrow_mut();
+        let Some(bus) = bus.as_mut() else { return Ok(()) };
+        let barren = bus.scope_may_be_barren(&unit);
+        bus.stop_scope(&unit)?;
+        // PID 1 would wait for its end until a time limit, and the name would be taken for as long.
+        match barren.then(|| hierarchy()?.open(&group)) {
+            Some(Ok(group)) => group.stir(),
+            // Gone, as it should be.
+            _ => Ok(()),
+        }
     }))
 }
 
@@ -206,6 +225,7 @@ fn keep(session: &Session<'_>, undo: &mut Undo, releases: &mut Vec<Ticket>) -> R
         payload: Some(split.payload),
         above: Some(split.unit),
         hierarchy: Some(hierarchy),
+        occupied: None,
         scope: None,
         no_device_policy: false,
     })
@@ -255,6 +275,7 @@ fn own(session: &Session<'_>, undo: &mut Undo, releases: &mut Vec<Ticket>) -> Re
         payload: Some(made.payload),
         above: Some(made.group),
         hierarchy: Some(hierarchy),
+        occupied: None,
         scope: None,
         no_device_policy: refused.is_some(),
     })

@@ -15,7 +15,8 @@ pub fn plan(session: &Session<'_>) -> Result<()> {
 
 /// Writes who runs the machine and where, for a later start that has to clean up.
 pub fn boot(session: &Session<'_>, place: &Place, leader: i32, undo: &Undo) -> Result<()> {
-    let failed = |e: std::io::Error| Diagnostic::new(Code::Prepare, "cannot describe this process").io(&e);
+    let failed =
+        |e: std::io::Error| Diagnostic::new(Code::Prepare, "cannot read in /proc what tells this process apart").io(&e);
     let mut record = Record::of_this_process().map_err(failed)?;
     record.keeper = undo.keeper().and_then(|k| k.process_id());
     record.scope = place.scope.clone();

@@ -13,10 +13,14 @@ use crate::error::Result;
 use crate::log::{self, MessageId};
 use crate::supervise::notify::{Ending, ManagerNotify};
 use crate::supervise::{self, Event, Leader, Outcome, Running, SignalNumber, StopPolicy};
-use crate::undo::{Control, Undo};
+use crate::undo::{self, Control, Undo};
 use rustix::fd::AsFd;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
+
+/// How long a payload that is killed may take to be gone before what belongs to it is released all the same.
+const KILLED: Duration = Duration::from_secs(2);
 
 /// What the caller and other programs hold on to while the guest reboots.
 pub struct Held {
@@ -31,7 +35,7 @@ impl Boot {
     /// first: the registration, the links, the processes, the scope or group.
     pub fn serve(mut self, session: &Session<'_>, held: &mut Held, undo: &mut Undo) -> Result<Outcome> {
         let was_registered = self.registered.is_some();
-        let mut consumed = Consumed::default();
+        let mut consumed = Consumed::new(self.place.occupied.take());
         let served = self.supervise(session, held, &mut consumed, undo);
         held.console.flush(session);
         if let Ok(outcome) = &served {
@@ -41,6 +45,10 @@ impl Boot {
         }
         consumed.tell(session);
         session.log.set_leader(None);
+        if served.is_err() {
+            // It must not go on without what is released before it. Whether it is gone is told by its release.
+            let _told_below = undo::kill_process(self.released.pidfd.as_fd(), KILLED);
+        }
         for ticket in self.releases.drain(..).rev() {
             if let Err(d) = undo.release(ticket) {
                 log::warning!(session.log, MessageId::ReleaseFailed, "{d}");
@@ -102,7 +110,7 @@ impl Boot {
             },
         });
         if let Some(oom) = &mut oom {
-            oom.look();
+            oom.tell(consumed.oom_kills());
         }
         self.releases.extend(ports.into_iter().flat_map(PortSource::tickets));
         outcome

@@ -3,39 +3,54 @@
 
 use super::Session;
 use super::place::Place;
+use crate::cgroup::usage::oom_kills;
 use crate::cgroup::{OomWatch, Usage};
 use crate::error::Result;
 use crate::log::{self, MessageId};
 use crate::supervise::{Request, Source};
 use crate::sys::child;
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
-/// The last figures of a container. systemd removes the group as soon as it is empty, so they are taken early.
-#[derive(Default)]
-pub struct Consumed(Usage);
+/// The last figures of a container.
+pub struct Consumed {
+    usage: Usage,
+    occupied: Option<OwnedFd>,
+}
 
 impl Consumed {
-    /// Takes the figures of a container whose first process is gone. Where its group is gone too, the kernel still has the
-    /// CPU time of that process and of all that it has waited for.
+    /// Nothing yet. `occupied` is what keeps the group until its last figures are taken.
+    pub fn new(occupied: Option<OwnedFd>) -> Self {
+        Self { usage: Usage::default(), occupied }
+    }
+
+    /// Takes the figures of a container whose first process is gone, and lets its group go. Where it is gone already, since
+    /// somebody has killed all of the scope, the kernel still has the CPU time of that process and of all that it has
+    /// waited for.
     pub fn last_sample(&mut self, place: &Place, leader: BorrowedFd<'_>) {
         self.sample(place);
-        if place.group().is_some() && self.0.cpu.is_none() {
-            self.0.cpu = child::cpu_time(leader).ok().flatten();
+        if place.group().is_some() && self.usage.cpu.is_none() {
+            self.usage.cpu = child::cpu_time(leader).ok().flatten();
         }
+        self.occupied = None;
     }
 
     /// Takes the figures as they are now.
     pub fn sample(&mut self, place: &Place) {
         if let (Some(hierarchy), Some(group)) = (&place.hierarchy, place.group()) {
-            let earlier = std::mem::take(&mut self.0);
-            self.0 = Usage::read(hierarchy, group).or_earlier(earlier);
+            let earlier = std::mem::take(&mut self.usage);
+            self.usage = Usage::read(hierarchy, group, place.payload.as_ref()).or_earlier(earlier);
         }
+    }
+
+    /// How many processes were killed for want of memory.
+    pub fn oom_kills(&self) -> Option<u64> {
+        self.usage.oom_kills
     }
 
     /// Tells them, to the journal and with `-v`.
     pub fn tell(&self, session: &Session<'_>) {
-        let (name, usage) = (&session.plan.machine, &self.0);
+        let (name, usage) = (&session.plan.machine, &self.usage);
         log::info!(session.log, MessageId::Consumed, step: "end", "{name} {usage}");
     }
 }
@@ -53,11 +68,10 @@ impl<'a> OomSource<'a> {
         Some(Self { session, place, watch: OomWatch::new(place.group()?)? })
     }
 
-    /// Tells of kills since the last look.
-    pub fn look(&mut self) {
-        let Some(group) = self.place.group() else { return };
+    /// Tells of kills since the last time, where there were `kills` in all.
+    pub fn tell(&mut self, kills: Option<u64>) {
         let name = &self.session.plan.machine;
-        match self.watch.new_kills(group) {
+        match self.watch.new_kills(kills) {
             0 => {}
             n => log::warning!(
                 self.session.log,
@@ -77,7 +91,7 @@ impl Source for OomSource<'_> {
         self.watch.as_fd()
     }
     fn turn(&mut self, _now: Instant) -> Result<Vec<Request>> {
-        self.look();
+        self.tell(self.place.group().and_then(oom_kills));
         Ok(Vec::new())
     }
 }

@@ -70,6 +70,9 @@ message_ids! {
     /// Lines of the console were not written to the journal.
     ConsoleLinesLost = "51c4cff3245d4a3392336c9e8f0c97e9", "Console output of machine @SPAWN_MACHINE@ was lost",
         "The journal did not take the console output of the machine @SPAWN_MACHINE@ fast enough. Some lines are missing.";
+    /// A `.nspawn` file has a mistake, or says something that does not count.
+    SettingsFile = "711f7de9396c48f4b73616d7ee412508", "Something in a .nspawn file does not count",
+        "A line of a settings file was left out. The message names file and line and says why.\nspawn verify FILE lists every mistake of a file.";
     /// Anything else worth a word.
     Notice = "b121583360fd4e498018a414a6564a74", "A notice about machine @SPAWN_MACHINE@",
         "The message says what is worth knowing about the machine @SPAWN_MACHINE@.";
@@ -82,7 +85,7 @@ pub fn catalog() -> String {
         // Writing to a String cannot fail.
         let _ = write!(
             out,
-            "\n-- {}\nSubject: {}\nDefined-By: spawn\nDocumentation: man:spawn(1)\n\n{}\n",
+            "\n-- {}\nSubject: {}\nDefined-By: spawn\nDocumentation: man:spawn-journal(7)\n\n{}\n",
             id.as_str(),
             id.subject(),
             id.body()

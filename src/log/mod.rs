@@ -7,11 +7,13 @@
 
 pub mod console_sink;
 pub mod escape;
+mod fields;
 pub mod journal_link;
 pub mod journal_link_apply;
 mod logger;
 pub mod message_ids;
 
+pub use fields::FIELDS;
 pub use logger::{Audience, Level, LogSetup, Logger, StderrIs};
 pub use message_ids::MessageId;
 

@@ -66,8 +66,9 @@ impl FromStr for Capability {
     /// A name in any case, with or without `CAP_`, or a number up to [`Capability::LIMIT`].
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let unknown = || UnknownCapability(text.to_owned());
-        if text.starts_with(|c: char| c.is_ascii_digit()) {
-            return text.parse().ok().filter(|n| *n <= Self::LIMIT).map(Self).ok_or_else(unknown);
+        if text.starts_with(|c: char| c.is_ascii_digit() || c == '+') {
+            let number = super::words::number(text).and_then(|n| u8::try_from(n).ok());
+            return number.filter(|n| *n <= Self::LIMIT).map(Self).ok_or_else(unknown);
         }
         let name = match text.get(..4) {
             Some(prefix) if prefix.eq_ignore_ascii_case("cap_") => &text[4..],

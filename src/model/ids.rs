@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! 128-bit ids and ranges of user ids.
 
-use super::words::plain_number;
+use super::words::{number, plain_number};
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
@@ -83,7 +83,7 @@ impl FromStr for UidRange {
     /// `UID[:N]`; 65535 and 4294967295 are no user ids (`uid_is_valid` of systemd).
     fn from_str(text: &str) -> Result<Self, String> {
         let (base, size) = match text.split_once(':') {
-            Some((base, size)) => (base, plain_number(size)),
+            Some((base, size)) => (base, number(size).and_then(|n| u32::try_from(n).ok())),
             None => (text, Some(Self::USUAL_SIZE)),
         };
         let bad = || "must be UID[:N] with a user id and a number of ids".to_string();

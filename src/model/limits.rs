@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Resource limits (setrlimit(2)) in the grammar of systemd.exec(5).
 
-use super::words::{SIZES, TIMES, plain_number, with_units};
+use super::words::{TIMES, number, size, with_units};
 use super::{Rlimit, RlimitResource};
 use std::fmt;
 use std::str::FromStr;
@@ -53,12 +53,12 @@ impl RlimitResource {
 
     /// One of the two numbers of a limit, `u64::MAX` for infinity.
     fn parse_number(self, text: &str) -> Result<u64, String> {
-        if text == "infinity" {
+        if text == "infinity" && self.unit() != Unit::Nice {
             return Ok(u64::MAX);
         }
-        let (number, allowed) = match self.unit() {
-            Unit::Count => (plain_number(text), "a number"),
-            Unit::Size => (with_units(text, SIZES, 1), "a size in bytes, with K, M, G or T for more"),
+        let (value, allowed) = match self.unit() {
+            Unit::Count => (number(text), "a number"),
+            Unit::Size => (size(text), "a size in bytes, with K, M, G or T for more"),
             Unit::Seconds => (
                 with_units(text, TIMES, 1_000_000).map(|us| us.div_ceil(1_000_000)),
                 "a time span in seconds or with a unit",
@@ -66,19 +66,21 @@ impl RlimitResource {
             Unit::Microseconds => (with_units(text, TIMES, 1), "a time span in microseconds or with a unit"),
             Unit::Nice => (parse_nice(text), "a nice level (-20 to +19, with its sign) or a number from 0 to 40"),
         };
-        number.filter(|n| *n < u64::MAX).ok_or_else(|| format!("{} must be {allowed}, or infinity", self.name()))
+        value.filter(|n| *n < u64::MAX).ok_or_else(|| {
+            format!("{} must be {allowed}{}", self.name(), if self.unit() == Unit::Nice { "" } else { ", or infinity" })
+        })
     }
 }
 
 /// A signed number is a nice level, one without sign is in the kernel's unit (`rlimit_parse_nice` of systemd).
 fn parse_nice(text: &str) -> Option<u64> {
     if let Some(level) = text.strip_prefix('+') {
-        return plain_number::<u64>(level).filter(|n| *n < 20).map(|n| 20 - n);
+        return number(level).filter(|n| *n < 20).map(|n| 20 - n);
     }
     if let Some(level) = text.strip_prefix('-') {
-        return plain_number::<u64>(level).filter(|n| *n <= 20).map(|n| 20 + n);
+        return number(level).filter(|n| *n <= 20).map(|n| 20 + n);
     }
-    plain_number(text).filter(|n| *n <= 40)
+    number(text).filter(|n| *n <= 40)
 }
 
 impl FromStr for RlimitResource {
@@ -103,6 +105,8 @@ impl Rlimit {
     /// `SOFT[:HARD]` of a known resource, as the keys `Limit…=` of a file hold it.
     pub fn parse_for(resource: RlimitResource, text: &str) -> Result<Self, String> {
         let (soft, hard) = text.split_once(':').unwrap_or((text, text));
+        // Nothing after a second colon is nothing at all.
+        let hard = if text.contains(':') { hard.strip_suffix(':').unwrap_or(hard) } else { hard };
         let (soft, hard) = (resource.parse_number(soft)?, resource.parse_number(hard)?);
         if soft > hard {
             return Err("the soft limit must not be above the hard limit".into());

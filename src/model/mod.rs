@@ -24,4 +24,7 @@ pub use resources::{
     CpuList, Credential, CredentialSource, EnvAssignment, FilterWords, Personality, PortForward, Protocol, Rlimit,
     RlimitResource, Signal, is_env_name,
 };
-pub use words::{absolute, as_text, container_path, parse_bool, parse_size, split_quoted};
+pub use words::{
+    absolute, as_text, container_path, number, parse_bool, parse_size, signed_number, split_blanks, split_colons,
+    split_quoted,
+};

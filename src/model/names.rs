@@ -135,7 +135,9 @@ fn check_link_name(text: &str, longest: usize) -> Result<(), String> {
     if !text.bytes().all(allowed) {
         return Err("an interface name holds no blanks, ':', '/', '%' or non-ASCII characters".into());
     }
-    if text.bytes().all(|b| b.is_ascii_digit()) {
+    // What could be an index, in any base, is none.
+    let index = super::words::number(text).is_some_and(|n| (1..1 << 31).contains(&n));
+    if index || text.bytes().all(|b| b.is_ascii_digit()) {
         return Err("an interface name is not a number".into());
     }
     if matches!(text, "." | ".." | "all" | "default") {

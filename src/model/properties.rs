@@ -109,7 +109,7 @@ proptest! {
             prop_assert!(overlay.target.is_absolute() && !overlay.lower.is_empty());
         }
         let _ = (Tmpfs::parse_os(value), PivotRoot::parse_os(value), EnvAssignment::parse_os(value));
-        let _ = (Credential::parse_set(value), Credential::parse_load(value, cwd), split_quoted(value));
+        let _ = (Credential::parse_set(value), Credential::parse_load(value, cwd), value.to_str().map(|text| (split_quoted(text), split_blanks(text))));
         if let Some(name) = MachineName::from_directory(Path::new(value)) {
             prop_assert_eq!(name.as_str().parse::<MachineName>(), Ok(name.clone()));
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Resources of the payload, environment, credentials, filters, ports.
 
-use super::words::{absolute, path_of, plain_number, split_colons, unescape_c};
+use super::words::{absolute, number, path_of, split_colons, unescape_c};
 use serde::Serialize;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -95,6 +95,11 @@ impl CpuList {
     /// The CPUs' numbers.
     pub fn cpus(&self) -> &[u32] {
         &self.0
+    }
+    /// Those of both.
+    pub fn union(&self, other: &Self) -> Self {
+        let both: std::collections::BTreeSet<u32> = self.0.iter().chain(&other.0).copied().collect();
+        Self(both.into_iter().collect())
     }
 }
 
@@ -219,7 +224,7 @@ impl fmt::Display for Credential {
 }
 
 /// More than any kernel can be built for (8192 on the largest).
-const CPUS_MAX: u32 = 1 << 16;
+const CPUS_MAX: u32 = 1 << 13;
 
 impl FromStr for CpuList {
     type Err = String;
@@ -229,8 +234,9 @@ impl FromStr for CpuList {
         let mut cpus = std::collections::BTreeSet::new();
         for word in text.split([',', ' ', '\t', '\n']).filter(|w| !w.is_empty()) {
             let (first, last) = word.split_once('-').unwrap_or((word, word));
-            let first: u32 = plain_number(first).ok_or_else(bad)?;
-            let last: u32 = plain_number(last).filter(|n| (first..CPUS_MAX).contains(n)).ok_or_else(bad)?;
+            let cpu = |text| number(text).and_then(|n| u32::try_from(n).ok());
+            let first = cpu(first).ok_or_else(bad)?;
+            let last = cpu(last).filter(|n| (first..CPUS_MAX).contains(n)).ok_or_else(bad)?;
             cpus.extend(first..=last);
         }
         if cpus.is_empty() { Err(bad()) } else { Ok(Self(cpus.into_iter().collect())) }
@@ -325,7 +331,10 @@ impl FromStr for PortForward {
             (_, Some(ports)) => (Protocol::Udp, ports),
             _ => (Protocol::Tcp, text),
         };
-        let port = |t: &str| plain_number::<u16>(t).filter(|p| *p > 0).ok_or_else(bad);
+        let port = |t: &str| {
+            let number = number(t).filter(|_| !t.starts_with([' ', '\t']));
+            number.and_then(|n| u16::try_from(n).ok()).filter(|p| *p > 0).ok_or_else(bad)
+        };
         let (host, container) = ports.split_once(':').unwrap_or((ports, ports));
         Ok(Self { protocol, host: port(host)?, container: port(container)? })
     }

@@ -2,7 +2,7 @@
 //! Signals by name and number (signal(7)).
 
 use super::Signal;
-use super::words::plain_number;
+use super::words::number;
 use std::fmt;
 use std::str::FromStr;
 
@@ -56,22 +56,25 @@ impl FromStr for Signal {
         let bad = || "must be the name or the number (1 to 64) of a signal; 'help' lists them".to_string();
         let (first, last) = REAL_TIME;
         let name = text.strip_prefix("SIG").unwrap_or(text);
-        let number = if let Some((_, number)) = NAMES.iter().find(|(known, _)| *known == name) {
+        let signal = if let Some((_, number)) = NAMES.iter().find(|(known, _)| *known == name) {
             u8::try_from(*number).ok()
         } else if let Some(offset) = name.strip_prefix("RTMIN") {
             match offset.strip_prefix('+') {
-                Some(n) => plain_number::<u8>(n).and_then(|n| first.checked_add(n)),
+                Some(n) => number(n).and_then(|n| u8::try_from(n).ok()).and_then(|n| first.checked_add(n)),
                 None => offset.is_empty().then_some(first),
             }
         } else if let Some(offset) = name.strip_prefix("RTMAX") {
             match offset.strip_prefix('-') {
-                Some(n) => plain_number::<u8>(n).and_then(|n| last.checked_sub(n)).filter(|n| *n >= first),
+                Some(n) => number(n)
+                    .and_then(|n| u8::try_from(n).ok())
+                    .and_then(|n| last.checked_sub(n))
+                    .filter(|n| *n >= first),
                 None => offset.is_empty().then_some(last),
             }
         } else {
-            plain_number(text)
+            number(text).and_then(|n| u8::try_from(n).ok())
         };
-        number.filter(|n| (1..=last).contains(n)).map(Self).ok_or_else(bad)
+        signal.filter(|n| (1..=last).contains(n)).map(Self).ok_or_else(bad)
     }
 }
 

@@ -25,9 +25,45 @@ pub(super) fn plain_number<T: std::str::FromStr>(text: &str) -> Option<T> {
     (digits && (text.len() == 1 || !text.starts_with('0'))).then(|| text.parse().ok())?
 }
 
+/// A whole number as systemd reads most of them (`safe_atou64` and its kin): blanks before it, a sign, and the prefixes
+/// 0x, 0o, 0b and 0 for other bases.
+pub fn number(text: &str) -> Option<u64> {
+    signed_number(text).and_then(|n| u64::try_from(n).ok())
+}
+
+/// The same where negative ones are allowed.
+pub fn signed_number(text: &str) -> Option<i128> {
+    let text = text.trim_start_matches([' ', '\t', '\n', '\r']);
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    // Only without a sign are 0b and 0o known, which strtol(3) does not know.
+    let bare = digits.len() == text.len();
+    let prefixed = |prefix: &str| {
+        let (head, tail) = (digits.get(..2)?, digits.get(2..)?);
+        head.eq_ignore_ascii_case(prefix).then_some(tail)
+    };
+    let (digits, radix) = if let Some(hex) = prefixed("0x") {
+        (hex, 16)
+    } else if let Some(binary) = prefixed("0b").filter(|_| bare) {
+        (binary, 2)
+    } else if let Some(octal) = prefixed("0o").filter(|_| bare) {
+        (octal, 8)
+    } else if digits.len() > 1 && digits.starts_with('0') {
+        (digits, 8)
+    } else {
+        (digits, 10)
+    };
+    if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
+        return None;
+    }
+    u64::from_str_radix(digits, radix).ok().map(|n| sign * i128::from(n))
+}
+
 /// Splits at unescaped colons; a backslash makes the next byte literal and is dropped (`extract_first_word`).
 /// At most `limit` parts: the last one is the rest, as it stands.
-pub(super) fn split_colons(value: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, String> {
+pub fn split_colons(value: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, String> {
     let mut parts = Vec::new();
     let mut part = Vec::new();
     let mut bytes = value.iter().copied().enumerate();
@@ -83,32 +119,47 @@ pub(super) fn path_of(bytes: Vec<u8>) -> PathBuf {
     OsString::from_vec(bytes).into()
 }
 
-/// Words with blanks between them, as files hold them: quotes of both kinds keep blanks together, a backslash makes the
-/// next byte literal (`EXTRACT_UNQUOTE` of systemd).
-pub fn split_quoted(text: &OsStr) -> Result<Vec<OsString>, String> {
+/// Words with blanks between them, as lists in files hold them: quotes of both kinds keep blanks together, a backslash
+/// is a byte like others (`EXTRACT_UNQUOTE|EXTRACT_RETAIN_ESCAPE` of systemd, as `config_parse_strv` uses it).
+pub fn split_quoted(text: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
-    let mut word: Option<Vec<u8>> = None;
+    let mut word: Option<String> = None;
     let mut quote = None;
-    let mut bytes = text.as_bytes().iter().copied();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'\\' => {
-                let next = bytes.next().ok_or("ends in a backslash that escapes nothing")?;
-                word.get_or_insert_default().push(next);
-            }
-            b'"' | b'\'' if quote.is_none() => {
-                quote = Some(byte);
+    for c in text.chars() {
+        match c {
+            '"' | '\'' if quote.is_none() => {
+                quote = Some(c);
                 word.get_or_insert_default();
             }
-            _ if quote == Some(byte) => quote = None,
-            b' ' | b'\t' | b'\n' if quote.is_none() => words.extend(word.take().map(OsString::from_vec)),
-            _ => word.get_or_insert_default().push(byte),
+            _ if quote == Some(c) => quote = None,
+            ' ' | '\t' | '\n' | '\r' if quote.is_none() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
         }
     }
     if quote.is_some() {
         return Err("has a quote that is not closed".into());
     }
-    words.extend(word.map(OsString::from_vec));
+    words.extend(word);
+    Ok(words)
+}
+
+/// Words with blanks between them; a backslash makes the next character literal and is dropped, quotes mean nothing
+/// (`extract_first_word` of systemd without flags).
+pub fn split_blanks(text: &str) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                let next = chars.next().ok_or("ends in a backslash that escapes nothing")?;
+                word.get_or_insert_default().push(next);
+            }
+            ' ' | '\t' | '\n' | '\r' => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
     Ok(words)
 }
 
@@ -169,15 +220,15 @@ pub(super) fn unescape_c(text: &[u8]) -> Result<Vec<u8>, String> {
 pub(super) type Units = &'static [(&'static str, u64)];
 
 /// Sizes to the base of 1024 (`parse_size`).
-pub(super) const SIZES: Units = &[
-    ("", 1),
-    ("B", 1),
-    ("K", 1 << 10),
-    ("M", 1 << 20),
-    ("G", 1 << 30),
-    ("T", 1 << 40),
-    ("P", 1 << 50),
+const SIZES: Units = &[
     ("E", 1 << 60),
+    ("P", 1 << 50),
+    ("T", 1 << 40),
+    ("G", 1 << 30),
+    ("M", 1 << 20),
+    ("K", 1 << 10),
+    ("B", 1),
+    ("", 1),
 ];
 
 /// Time spans in microseconds (systemd.time(7)), without the unit of a bare number.
@@ -221,6 +272,7 @@ pub(super) fn with_units(text: &str, units: Units, bare: u64) -> Option<u64> {
     }
     let mut sum: u64 = 0;
     while !rest.is_empty() {
+        rest = rest.strip_prefix('+').unwrap_or(rest);
         let whole = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
         let number: u64 = rest[..whole].parse().ok()?;
         rest = &rest[whole..];
@@ -248,7 +300,41 @@ pub(super) fn with_units(text: &str, units: Units, bare: u64) -> Option<u64> {
 
 /// A size in bytes, with the suffixes K to E.
 pub fn parse_size(text: &str) -> Result<u64, String> {
-    with_units(text, SIZES, 1).ok_or_else(|| "must be a size in bytes, with K, M, G or T for more".into())
+    size(text).ok_or_else(|| "must be a size in bytes, with K, M, G or T for more".into())
+}
+
+/// A sum of sizes, the larger units first (`parse_size` of systemd). What a fraction has beyond bytes is dropped.
+pub(super) fn size(text: &str) -> Option<u64> {
+    let blank = [' ', '\t', '\n', '\r'];
+    let mut rest = text;
+    let mut units: &[(&str, u64)] = SIZES;
+    let mut sum: u64 = 0;
+    loop {
+        rest = rest.trim_start_matches(blank);
+        rest = rest.strip_prefix('+').unwrap_or(rest);
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let whole: u64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let mut fraction = (0u128, 1u128);
+        if let Some(after) = rest.strip_prefix('.') {
+            let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+            // More digits than a byte of the largest unit has make no difference.
+            for digit in after[..digits].bytes().take(18) {
+                fraction = (fraction.0 * 10 + u128::from(digit - b'0'), fraction.1 * 10);
+            }
+            rest = &after[digits..];
+        }
+        rest = rest.trim_start_matches(blank);
+        let at = units.iter().position(|(unit, _)| rest.starts_with(unit))?;
+        let (unit, worth) = units[at];
+        rest = &rest[unit.len()..];
+        units = &units[at + 1..];
+        let part = fraction.0 * u128::from(worth) / fraction.1;
+        sum = sum.checked_add(whole.checked_mul(worth)?)?.checked_add(u64::try_from(part).ok()?)?;
+        if rest.is_empty() {
+            return Some(sum);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -257,13 +343,30 @@ mod tests {
 
     #[test]
     fn units_add_up() {
-        assert_eq!(with_units("1.5K", SIZES, 1), Some(1536));
-        assert_eq!(with_units("1G500M", SIZES, 1), Some((1 << 30) + (500 << 20)));
+        assert_eq!(size("1.5K"), Some(1536));
+        assert_eq!(size("1G500M"), Some((1 << 30) + (500 << 20)));
+        assert_eq!((size("1."), size("+1 K 5"), size("1K1B7")), (Some(1), Some(1029), Some(1032)));
         assert_eq!(with_units("1h 30min", TIMES, 1_000_000), Some(5_400_000_000));
-        assert_eq!(with_units("17E", SIZES, 1), None);
-        for bad in ["", "K", "1Q", "-1", "1.", "1.K", "+1"] {
-            assert_eq!(with_units(bad, SIZES, 1), None, "{bad}");
+        assert_eq!(with_units("+1m", TIMES, 1), Some(60_000_000));
+        for bad in ["", "K", "1Q", "-1", "++1", "17E", "1K1M", "1B1B", "1 1 1"] {
+            assert_eq!(size(bad), None, "{bad}");
         }
+        for bad in ["", "K", "1Q", "-1", "1.", "1.s"] {
+            assert_eq!(with_units(bad, TIMES, 1), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_all_bases() {
+        let rows =
+            [("0", 0), ("10", 10), (" +010", 8), ("0x1F", 31), ("0b11", 3), ("0o17", 15), ("-0", 0), ("-0x10", -16)];
+        for (text, value) in rows {
+            assert_eq!(signed_number(text), Some(value), "{text}");
+        }
+        for bad in ["", "+", "1 ", "08", "0x", "+0b1", "0b2", "1e3", "--1", "18446744073709551616", "0x-1"] {
+            assert_eq!(signed_number(bad), None, "{bad}");
+        }
+        assert_eq!((number("-1"), number("18446744073709551615")), (None, Some(u64::MAX)));
     }
 
     #[test]
@@ -287,8 +390,10 @@ mod tests {
 
     #[test]
     fn quoted_words() {
-        assert_eq!(split_quoted(r#" a "b c"'d' \"e '' "#.as_ref()).unwrap(), ["a", "b cd", "\"e", ""]);
-        assert!(split_quoted("'a".as_ref()).is_err());
+        assert_eq!(split_quoted(r#" a "b c"'d' \e '' x\"y""#).unwrap(), ["a", "b cd", "\\e", "", "x\\y"]);
+        assert!(split_quoted("'a").is_err());
+        assert_eq!(split_blanks(r#" a\ b "c d\\ "#).unwrap(), ["a b", "\"c", "d\\"]);
+        assert!(split_blanks("a\\").is_err());
     }
 
     #[test]

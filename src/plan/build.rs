@@ -2,10 +2,9 @@
 //! Settings and facts become a plan, or every reason why they cannot.
 
 use super::*;
-use crate::bus::properties::TypedProperty;
 use crate::error::{Code, Sourced};
 use crate::seccomp;
-use crate::supervise::{plan_stdio, resolve_mode};
+use crate::supervise::{plan_stdio, refuse_passed, resolve_mode};
 
 /// Builds the plan. Pure: the same settings and facts always give the same plan.
 pub fn build(s: &Settings, f: &Facts) -> Built {
@@ -23,14 +22,14 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
     let filter = caps.as_ref().and_then(|c| filter(s, c, user.as_ref(), &mut told).map_err(|d| wrong.extend(d)).ok());
     let console = resolve_mode(s.console.as_ref().map(|c| c.value), s.invocation, &f.stdio);
     let stdio = plan_stdio(console, &f.stdio).map_err(|d| wrong.extend(d)).ok();
-    wrong.extend(s.properties.iter().filter_map(|p| TypedProperty::parse(p).err()));
+    wrong.extend(refuse_passed(&f.listen_fds, s.invocation));
     let (Some(machine), Some(user), Some(caps), Some(filter), Some(stdio), true) =
         (machine, user, caps, filter, stdio, wrong.is_empty())
     else {
         return Err(wrong);
     };
     let ephemeral = yes(&s.ephemeral);
-    told.warnings.extend(users::reachable(s, f, &user, ephemeral || yes(&s.read_only)));
+    told.remarks.extend(users::reachable(s, f, &user, ephemeral || yes(&s.read_only)));
     let tree = Tree {
         path: f.tree.path.clone(),
         read_only: yes(&s.read_only) || ephemeral,
@@ -67,6 +66,7 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
         stdio,
         notices: told.notices,
         warnings: told.warnings,
+        remarks: told.remarks,
     })
 }
 
@@ -88,6 +88,8 @@ fn refusals(s: &Settings, f: &Facts) -> Vec<Diagnostic> {
             .origin(&origin)
             .help("install an operating system in it, or run a single program without --boot"),
         );
+    } else if !boot && !f.tree.usr && nowhere(s) {
+        wrong.push(nothing_named(s, f));
     } else if !boot && !f.tree.usr {
         wrong.push(
             Diagnostic::new(Code::TreeNotAnOs, format!("the tree {path} has no /usr directory"))
@@ -95,32 +97,46 @@ fn refusals(s: &Settings, f: &Facts) -> Vec<Diagnostic> {
                 .help("name the root directory of an operating system with --directory="),
         );
     }
-    if f.tree.is_host_root && !yes(&s.ephemeral) {
+    if f.tree.is_host_root && !yes(&s.ephemeral) && nowhere(s) {
+        wrong.push(nothing_named(s, f));
+    } else if f.tree.is_host_root && !yes(&s.ephemeral) {
         wrong.push(
             Diagnostic::new(Code::TreeBusy, "the host's own root directory cannot be the tree of a container")
                 .origin(&origin)
                 .help("add --ephemeral to run on a throw-away layer above it"),
         );
     }
-    if let Some(file) = &f.settings_file
-        && s.settings_mode.as_ref().is_none_or(|m| m.value != SettingsMode::No)
-    {
-        wrong.push(
-            Diagnostic::new(
-                Code::SettingsFileUnread,
-                format!(
-                    "the settings file {} applies to this machine, and reading it is not built yet",
-                    file.display()
-                ),
-            )
-            .help("say --settings=no to start without it, and give its settings as options"),
-        );
-    }
     if !f.root {
         wrong.push(need_root());
     }
-    wrong.extend(s.properties.iter().filter_map(|p| TypedProperty::parse(p).err()));
     wrong
+}
+
+/// What a command line may begin with once there are verbs, as with machinectl(1).
+const VERBS: [&str; 15] = [
+    "ps", "run", "exec", "list", "start", "stop", "status", "show", "shell", "login", "poweroff", "reboot", "kill",
+    "attach", "logs",
+];
+
+/// Neither a tree nor a machine was named, so that the current directory is meant.
+fn nowhere(s: &Settings) -> bool {
+    s.directory.is_none() && s.machine.is_none()
+}
+
+fn nothing_named(s: &Settings, f: &Facts) -> Diagnostic {
+    let here = f.tree.path.display();
+    let cause = match f.tree.is_host_root {
+        true => "the current directory is the host's own root".into(),
+        false => format!("the current directory {here} has no /usr"),
+    };
+    let d = Diagnostic::new(Code::TreeNotAnOs, "no tree was named").cause(cause);
+    let d = d.help("name a directory with -D DIRECTORY or a machine of /var/lib/machines with -M NAME");
+    match s.argv.first().and_then(|word| word.to_str()) {
+        Some(verb) if s.invocation == Invocation::Spawn && VERBS.contains(&verb) => {
+            d.note(format!("{verb:?} is taken as the program to run: verbs are not built yet"))
+        }
+        _ => d,
+    }
 }
 
 /// The refusal of callers who are not root.
@@ -142,7 +158,10 @@ fn machine_name(s: &Settings, f: &Facts) -> Result<MachineName, Diagnostic> {
             .origin(&mounts::tree_origin(s))
             .help("give one with --machine=")
     })?;
-    if !yes(&s.ephemeral) {
+    // systemd-nspawn has chosen the name before it reads the file that asks for a copy.
+    let too_late =
+        |e: &Sourced<bool>| s.invocation == Invocation::SystemdNspawn && matches!(e.origin, Origin::File { .. });
+    if !s.ephemeral.as_ref().is_some_and(|e| e.value && !too_late(e)) {
         return Ok(name);
     }
     // Several throw-away copies of one tree run side by side.

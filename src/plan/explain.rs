@@ -65,6 +65,9 @@ pub fn explain(plan: &Plan) -> String {
     for notice in &plan.notices {
         line("notice", notice.clone());
     }
+    for remark in &plan.remarks {
+        line("remark", remark.clone());
+    }
     out
 }
 

@@ -3,7 +3,7 @@
 
 use crate::model::{CapabilitySet, Id128};
 use crate::net::HostLink;
-use crate::supervise::StdioFacts;
+use crate::supervise::{FdKind, StdioFacts};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -64,6 +64,8 @@ pub struct HostFacts {
     pub localtime: bool,
     /// The resolv.conf to show in a container that shares the network, when there is one.
     pub resolv_conf: Option<PathBuf>,
+    /// SELinux is in force: its file system is mounted at `/sys/fs/selinux`.
+    pub selinux: bool,
     /// `/proc/kcore` exists.
     pub kcore: bool,
     /// Device nodes of the host that containers get as well: "fuse", "net/tun".
@@ -104,10 +106,8 @@ pub struct Facts {
     pub stdio: StdioFacts,
     /// The caller's terminal.
     pub terminal: Terminal,
-    /// The number of descriptors that were passed by socket activation.
-    pub listen_fds: u32,
-    /// A `.nspawn` file that would apply.
-    pub settings_file: Option<PathBuf>,
+    /// The descriptors from 3 on that were passed by socket activation (sd_listen_fds(3)).
+    pub listen_fds: Vec<FdKind>,
     /// The tree.
     pub tree: TreeFacts,
     /// The host.

@@ -16,7 +16,9 @@ mod probe;
 mod process;
 mod step;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod users;
 
 pub use build::build;
@@ -24,7 +26,7 @@ pub use capabilities::CapabilityPlan;
 pub use explain::explain;
 pub use facts::{Facts, HostFacts, KernelVersion, NetworkFacts, Terminal, TreeFacts};
 pub use network::{Bridge, Link, Network};
-pub use probe::probe;
+pub use probe::{probe, whereabouts};
 pub use step::{Action, Content, Missing, MountStep, Shared, Source, Step, WriteHow, describe_attributes};
 
 use crate::config::{Invocation, Settings};
@@ -89,6 +91,8 @@ pub struct Plan {
     pub notices: Vec<String>,
     /// What is worse than was asked for.
     pub warnings: Vec<String>,
+    /// What is as usual and yet good to know: for `-v` and the journal.
+    pub remarks: Vec<String>,
 }
 
 /// What a person should hear of a plan.
@@ -98,6 +102,8 @@ pub(crate) struct Told {
     pub notices: Vec<String>,
     /// Said in any case.
     pub warnings: Vec<String>,
+    /// Said with `-v`.
+    pub remarks: Vec<String>,
 }
 
 /// The tree of the container.
@@ -261,6 +267,11 @@ pub fn escape(bytes: &std::ffi::OsStr) -> String {
 pub type Built = Result<Plan, Vec<Diagnostic>>;
 
 impl Plan {
+    /// Whether a step mounts something at exactly this path.
+    pub fn mounts_on(&self, path: &str) -> bool {
+        self.steps.iter().any(|s| matches!(&s.action, Action::Mount(m) if m.target == std::path::Path::new(path)))
+    }
+
     /// Whether the tree is seen through an idmapped mount.
     pub fn idmapped(&self) -> bool {
         matches!(

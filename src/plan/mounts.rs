@@ -6,7 +6,7 @@
 
 use super::step::{Action, Content, Missing, MountStep, Shared, Source, Step, WriteHow};
 use super::{Facts, Network, UserNamespace};
-use crate::config::Settings;
+use crate::config::{Invocation, Settings};
 use crate::error::{Origin, Sourced};
 use crate::model::*;
 use rustix::mount::MountAttrFlags as A;
@@ -17,6 +17,7 @@ const RO_RSD: A = RSD.union(A::MOUNT_ATTR_RDONLY);
 const SND: A = A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_NODEV).union(A::MOUNT_ATTR_STRICTATIME);
 
 const NO_CGROUPS: &str = "programs run without seeing control groups";
+const NO_SELINUX: &str = "programs may ask for labels that nobody sets";
 const CONVENIENCE: &str = "the container works without it";
 
 fn step(target: impl Into<PathBuf>, source: Source, attributes: A, missing: Missing) -> Step {
@@ -48,11 +49,14 @@ fn inside(path: &str, recursive: bool) -> Source {
 pub fn steps(s: &Settings, f: &Facts, user: &UserNamespace, network: &Network) -> Vec<Step> {
     let mut steps = root(s, f, user);
     steps.extend(api(s, network));
+    let (early, late_selinux) = if network.is_own() { (None, selinux(f)) } else { (selinux(f), None) };
+    steps.extend(early);
     steps.extend(shared(s, f, user));
     let (below_proc, elsewhere): (Vec<_>, Vec<_>) = custom(s).into_iter().partition(|s| below(s, "/proc"));
     steps.extend(elsewhere);
     steps.extend(files(s, f, network));
     steps.extend(own(network));
+    steps.extend(late_selinux.map(late));
     steps.extend(below_proc.into_iter().map(late));
     steps
 }
@@ -108,18 +112,28 @@ fn api(s: &Settings, network: &Network) -> Vec<Step> {
     steps
 }
 
+/// Where the host's SELinux is in force programs in the container are to see so, and that they cannot change it: they
+/// take a selinuxfs that is read-only for SELinux being off (selinux(8), `is_selinux_enabled(3)`).
+fn selinux(f: &Facts) -> Option<Step> {
+    let path = "/sys/fs/selinux";
+    let source = Source::Host { path: path.into(), recursive: false, idmap: BindIdmap::None };
+    f.host.selinux.then(|| optional(step(path, source, RO_RSD, Missing::Create), NO_SELINUX))
+}
+
 /// What host and container share while it runs. A tree that is thrown away has no journal that lasts.
 fn shared(s: &Settings, f: &Facts, user: &UserNamespace) -> Vec<Step> {
     let make = |target: &str, what, attributes| {
         optional(step(target, Source::Shared { what }, attributes, Missing::Create), CONVENIENCE)
     };
     let mut steps = Vec::new();
-    if f.systemd && s.register.as_ref().is_none_or(|r| r.value != Register::No) {
+    // systemd-nspawn makes both for every container; under our own name they are there for whom they are of use.
+    let compatible = s.invocation == Invocation::SystemdNspawn;
+    if f.systemd && (compatible || s.register.as_ref().is_none_or(|r| r.value != Register::No)) {
         // machined refuses to bind into a user namespace.
         if !user.is_some() {
             steps.push(make("/run/host/incoming", Shared::Incoming, A::MOUNT_ATTR_RDONLY));
         }
-        if s.start_mode.as_ref().is_some_and(|m| m.value == StartMode::Boot) {
+        if compatible || s.start_mode.as_ref().is_some_and(|m| m.value == StartMode::Boot) {
             steps.push(make("/run/host/unix-export", Shared::UnixExport, RSD | A::MOUNT_ATTR_NOSYMFOLLOW));
         }
     }

@@ -179,7 +179,7 @@ pub(super) fn network(s: &Settings, f: &Facts, machine: Option<&MachineName>) ->
         made.wrong.push(Diagnostic::new(Code::NetworkNamespace, why.as_str()).origin(&path.origin).help(help));
     }
     let said = s.private_network.as_ref().filter(|p| p.value).map(|p| &p.origin);
-    let asked = said.or_else(|| made.links.first().map(|l| &l.origin));
+    let asked = made.links.first().map(|l| &l.origin).or(said);
     let path = s.network_namespace_path.clone();
     let origin = asked.or(path.as_ref().map(|p| &p.origin)).cloned().unwrap_or(Origin::Default);
     let network = Network {

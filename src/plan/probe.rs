@@ -4,14 +4,16 @@
 
 use super::facts::*;
 use crate::config::Settings;
+use crate::config::file::Whereabouts;
 use crate::error::Origin;
 use crate::error::{Code, Diagnostic, Result};
 use crate::image::{
-    Crossing, ImageRoot, MountsBelow, OsRelease, check_is_os, default_tree, find_machine, unmappable_mounts,
+    Crossing, ImageRoot, MountsBelow, OsRelease, check_is_os, default_tree, find_machine, remedy, unmappable_mounts,
 };
-use crate::model::{CapabilitySet, SettingsMode, StartMode};
-use crate::supervise::StdioFacts;
+use crate::model::{CapabilitySet, MachineName, StartMode};
+use crate::supervise::{FdKind, StdioFacts};
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
+use rustix::io::Errno;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -34,10 +36,9 @@ pub fn probe(s: &Settings) -> Result<Facts> {
             no_color: std::env::var_os("NO_COLOR").filter(|t| !t.is_empty()),
         },
         listen_fds: listen_fds(),
-        settings_file: settings_file(s, &tree),
         host: host(),
         network: super::network::probe(s)?,
-        host_name: std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|h| h.trim().to_string()),
+        host_name: host_name(),
         hard_limits: hard_limits(),
         random: random(),
         tree,
@@ -55,12 +56,13 @@ fn powers() -> CapabilitySet {
     CapabilitySet(rustix::thread::capabilities(None).map(|c| c.effective.bits()).unwrap_or(0))
 }
 
-fn listen_fds() -> u32 {
+fn listen_fds() -> Vec<FdKind> {
     let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
-    match (number("LISTEN_PID"), number("LISTEN_FDS")) {
+    let count = match (number("LISTEN_PID"), number("LISTEN_FDS")) {
         (Some(pid), Some(n)) if pid == std::process::id() => n.min(1024),
         _ => 0,
-    }
+    };
+    (3..3 + count as i32).map(FdKind::of_number).collect()
 }
 
 /// Our own hard limits, in the kernel's numbering (asm-generic/resource.h).
@@ -99,14 +101,13 @@ fn told() -> Vec<(String, String)> {
 
 fn tree(s: &Settings) -> Result<TreeFacts> {
     let (path, origin) = find(s)?;
-    let failed = |e: rustix::io::Errno| {
+    let failed = |e: Errno| {
         Diagnostic::new(Code::TreeMissing, format!("cannot open the tree {}", path.display()))
             .errno(e)
             .origin(&origin)
-            .help("name an existing directory that holds an operating system")
+            .help(remedy(e).unwrap_or("name an existing directory that holds an operating system"))
     };
-    let real = std::fs::canonicalize(&path)
-        .map_err(|e| failed(rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO)))?;
+    let real = std::fs::canonicalize(&path).map_err(|e| failed(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
     let fd =
         rustix::fs::open(&real, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
     let stat = rustix::fs::fstat(&fd).map_err(failed)?;
@@ -150,19 +151,19 @@ fn open_to_others(path: &Path) -> bool {
     path.ancestors().all(|dir| dir.metadata().is_ok_and(|m| m.permissions().mode() & 0o001 != 0))
 }
 
-/// The `.nspawn` file that systemd-nspawn would read: the first of the two configuration directories and the tree's own.
-fn settings_file(s: &Settings, tree: &TreeFacts) -> Option<PathBuf> {
-    if s.settings_mode.as_ref().is_some_and(|m| m.value == SettingsMode::No) {
-        return None;
-    }
+/// The machine whose `.nspawn` files apply, when there is a tree and a name.
+pub fn whereabouts(s: &Settings) -> Option<Whereabouts> {
+    let tree = std::fs::canonicalize(find(s).ok()?.0).ok()?;
     let name = match &s.machine {
-        Some(m) => m.value.to_string(),
-        None => crate::model::MachineName::from_directory(&tree.path)?.to_string(),
+        Some(machine) => machine.value.clone(),
+        None if tree == Path::new("/") => host_name()?.parse().ok()?,
+        None => MachineName::from_directory(&tree)?,
     };
-    let file = format!("{name}.nspawn");
-    let beside = tree.path.parent().filter(|_| !tree.is_host_root).map(|p| p.join(&file));
-    let configured = ["/etc/systemd/nspawn", "/run/systemd/nspawn"].iter().map(|d| Path::new(d).join(&file));
-    configured.chain(beside).find(|p| p.symlink_metadata().is_ok())
+    Some(Whereabouts { name, tree })
+}
+
+fn host_name() -> Option<String> {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|h| h.trim().to_string())
 }
 
 fn host() -> HostFacts {
@@ -190,6 +191,7 @@ fn host() -> HostFacts {
         extra_devices,
         nr_open: nr_open.unwrap_or(512 * 1024),
         pid1_limits: [row(6), row(11)],
+        selinux: Path::new("/sys/fs/selinux/enforce").exists(),
     }
 }
 

@@ -28,7 +28,7 @@ pub fn process(s: &Settings, f: &Facts, console: ConsoleMode) -> Process {
         environment: environment(s, f, mode, console),
         extra_environment: extra(s, boot_environment),
         user,
-        listen_fds: f.listen_fds,
+        listen_fds: f.listen_fds.len() as u32,
         kill_signal: s.kill_signal.as_ref().map(|k| k.value).or(default_signal),
     }
 }
@@ -55,8 +55,8 @@ fn environment(s: &Settings, f: &Facts, mode: StartMode, console: ConsoleMode) -
             [("TERM", &f.terminal.term), ("COLORTERM", &f.terminal.colorterm), ("NO_COLOR", &f.terminal.no_color)];
         env.extend(from.into_iter().filter_map(|(n, v)| Some((n.to_string(), v.clone()?))));
     }
-    if f.listen_fds > 0 {
-        env.push(("LISTEN_FDS".into(), f.listen_fds.to_string().into()));
+    if !f.listen_fds.is_empty() {
+        env.push(("LISTEN_FDS".into(), f.listen_fds.len().to_string().into()));
         env.push(("LISTEN_PID".into(), if mode == StartMode::Pid2 { "2" } else { "1" }.into()));
     }
     env.push(("NOTIFY_SOCKET".into(), "/run/host/notify".into()));

@@ -2,7 +2,7 @@
 //! Settings and facts for tests of the rules.
 
 use super::{Facts, HostFacts, KernelVersion, NetworkFacts, Terminal, TreeFacts};
-use crate::config::{Does, Said, Settings, keys};
+use crate::config::{Does, Repeat, Said, Settings, keys};
 use crate::error::Origin;
 use crate::model::CapabilitySet;
 use crate::supervise::{FdKind, StdioFacts};
@@ -19,8 +19,17 @@ pub fn settings(line: &str) -> Settings {
             key.long.is_some_and(|long| name == format!("--{long}"))
                 || key.short.is_some_and(|c| name == format!("-{c}"))
         });
-        let Does::Set(apply) = key.unwrap_or_else(|| panic!("{name} is not in the table")).does else { panic!() };
-        let said = Said { value, origin: Origin::Option(word.into()), base: None };
+        let key = key.unwrap_or_else(|| panic!("{name} is not in the table"));
+        let Does::Set(apply) = key.does else { panic!() };
+        // As on the command line: what may be secret is not part of who asked.
+        let shown = match key.repeat {
+            Repeat::UpTo(byte) => {
+                let value = word.get(name.len() + 1..).and_then(|v| v.split(char::from(byte)).next());
+                &word[..name.len() + value.map_or(0, |v| v.len() + 1)]
+            }
+            Repeat::Whole => word,
+        };
+        let said = Said { value, origin: Origin::Option(shown.into()), base: None };
         apply(&mut settings, &said).unwrap_or_else(|why| panic!("{word}: {why}"));
     }
     settings
@@ -37,8 +46,7 @@ pub fn facts() -> Facts {
         user_namespaces: true,
         stdio: StdioFacts([FdKind::Plain; 3]),
         terminal: Terminal::default(),
-        listen_fds: 0,
-        settings_file: None,
+        listen_fds: Vec::new(),
         tree: TreeFacts {
             path: "/t".into(),
             owner: (0, 0),

@@ -238,7 +238,7 @@ fn sysfs_parts(plan: &Plan, m: &MountStep, n: u16, owner: Owner, out: &mut Compi
         m.attributes.difference(MountAttrFlags::MOUNT_ATTR_RDONLY),
         "the tmpfs of /sys",
         owner,
-        |at| fs::fill_sys(at, owner),
+        |at| fs::fill_sys(at, plan.mounts_on("/sys/fs/selinux").then_some("fs/selinux"), owner),
     )?;
     let own = |text: &str| c_path(Path::new(text));
     let base = attach(out, base, own("/sys")?, Create::Dir);

@@ -40,9 +40,9 @@ pub fn make(fs: &str, options: &str, flags: MountAttrFlags, what: &str) -> Resul
             None => fsconfig_set_flag(&context, option),
         };
         set.map_err(|e| {
-            Diagnostic::new(Code::Prepare, format!("cannot prepare {what}: the option \"{option}\" is refused by {fs}"))
-                .errno(e)
-                .help("see tmpfs(5) for the options of a tmpfs")
+            let what = format!("cannot prepare {what}: the option \"{option}\" is refused by {fs}");
+            let d = Diagnostic::new(Code::Prepare, what).errno(e);
+            if fs == "tmpfs" { d.help("see tmpfs(5) for the options of a tmpfs") } else { d }
         })?;
     }
     fsconfig_create(&context).map_err(&fail)?;
@@ -240,9 +240,9 @@ fn own_top(at: BorrowedFd<'_>, owner: Owner) -> std::result::Result<(), Errno> {
     chownat(at, "", uid, gid, AtFlags::EMPTY_PATH)
 }
 
-/// Content of the tmpfs that a private `/sys` is put together on.
-pub fn fill_sys(at: BorrowedFd<'_>, owner: Owner) -> std::result::Result<(), Errno> {
-    for name in SYSFS_PARTS.iter().copied().chain(["fs", "fs/cgroup", "fs/bpf"]) {
+/// Content of the tmpfs that a private `/sys` is put together on; `selinux` is the mount point of selinuxfs, if any.
+pub fn fill_sys(at: BorrowedFd<'_>, selinux: Option<&str>, owner: Owner) -> std::result::Result<(), Errno> {
+    for name in SYSFS_PARTS.iter().copied().chain(["fs", "fs/cgroup", "fs/bpf"]).chain(selinux) {
         dir(at, name, 0o755, owner)?;
     }
     Ok(())

@@ -89,14 +89,20 @@ impl Draft<'_> {
         for abis in self.request.machine.abis().chunk_by(|a, b| a.arch == b.arch) {
             let mut runs = Runs::new(Decision::Final(Verdict::Errno(ENOSYS)));
             explain.abis.extend(abis.iter().map(|abi| self.decide(abi, abi.arch == native, &mut runs)));
-            by_arch.push((abis[0].arch, runs));
+            by_arch.push((abis[0].arch, self.native_socket(&abis[0]).filter(|_| abis[0].arch == native), runs));
         }
         let mut code = Assembler::new();
         let mut next = code.verdict(Verdict::Errno(ENOSYS));
         // Made from the end: what is made last, the native ABI, is tested first.
-        for (arch, runs) in by_arch.iter().rev() {
-            let search = code.search(runs.as_slice(), &mut |code, decision| self.leaf(code, decision));
-            let calls = code.load(bpf::NUMBER, search);
+        for (arch, socket, runs) in by_arch.iter().rev() {
+            let mut calls = code.search(runs.as_slice(), &mut |code, decision| self.leaf(code, decision));
+            if let Some(number) = *socket {
+                // The kernel remembers which calls are allowed whatever their arguments; this one, which is made often,
+                // runs the program every time.
+                let socket = self.leaf(&mut code, Decision::Socket);
+                calls = code.branch(Test::Equal, number, socket, calls);
+            }
+            let calls = code.load(bpf::NUMBER, calls);
             next = code.branch(Test::Equal, *arch, calls, next);
         }
         code.load(bpf::ARCH, next);
@@ -121,6 +127,12 @@ impl Draft<'_> {
             runs.push(number + 1, unknown);
         }
         summary
+    }
+
+    /// The number of socket(2), when its arguments decide.
+    fn native_socket(&self, abi: &Abi) -> Option<u32> {
+        let at = abi.calls.iter().position(|id| *id == Some(SOCKET))?;
+        (self.decision(SOCKET, true) == Decision::Socket).then_some(abi.base + at as u32)
     }
 
     fn decision(&self, id: NameId, native: bool) -> Decision {

@@ -7,7 +7,7 @@ use crate::model::FilterWords;
 use serde::Serialize;
 
 /// Families by number, from `linux/socket.h`.
-const FAMILIES: [&str; 46] = [
+pub(super) const FAMILIES: [&str; 46] = [
     "AF_UNSPEC",
     "AF_UNIX",
     "AF_INET",
@@ -100,6 +100,11 @@ pub(super) struct Families {
     pub(super) asked: bool,
 }
 
+/// Whether a name is that of an address family, in our table or on this machine.
+pub fn is_address_family(name: &str) -> bool {
+    number(name).is_some()
+}
+
 /// The first list decides whether the named families are the allowed or the refused ones; lists of the other kind
 /// take away from it. `none` allows nothing, an empty list starts anew.
 pub(super) fn resolve(lists: &[Sourced<FilterWords>], posture: Posture) -> Result<Families, Vec<Diagnostic>> {
@@ -166,8 +171,8 @@ impl FamilyRule {
 }
 
 fn number(name: &str) -> Option<u8> {
-    let listed = FAMILIES.iter().position(|f| *f == name).map(|n| n as u8);
-    listed.or_else(|| ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, n)| *n))
+    let listed = FAMILIES.iter().position(|f| f.eq_ignore_ascii_case(name)).map(|n| n as u8);
+    listed.or_else(|| ALIASES.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name)).map(|(_, n)| *n))
 }
 
 fn unknown(word: &str, list: &Sourced<FilterWords>) -> Diagnostic {

@@ -21,10 +21,21 @@ pub use abi::Machine;
 pub use bpf::{Instruction, MAX_INSTRUCTIONS};
 pub use compile::compile;
 pub use explain::{AbiSummary, Edit, Explanation, SocketCallFate};
+pub use families::is_address_family;
 
 use crate::config::Invocation;
 use crate::error::Sourced;
 use crate::model::{CapabilitySet, FilterWords};
+
+/// The named groups of system calls, each with its `@` (systemd.exec(5), `SystemCallFilter=`).
+pub fn group_names() -> impl Iterator<Item = &'static str> {
+    groups::GROUPS.iter().map(|(name, _)| *name).chain(["@known"])
+}
+
+/// The address families by name, as `AF_INET` (address_families(7)).
+pub fn family_names() -> impl Iterator<Item = &'static str> {
+    families::FAMILIES.into_iter()
+}
 
 /// Whose defaults hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

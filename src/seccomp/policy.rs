@@ -98,7 +98,7 @@ struct Edits<'a> {
 
 /// Decides for every name. Refusing edits win over allowing ones.
 pub(super) fn resolve(request: &FilterRequest<'_>) -> Result<Policy, Vec<Diagnostic>> {
-    let edits = look_up(request.edits)?;
+    let edits = look_up(request.edits, request.posture)?;
     let granted: Vec<&'static str> = granted(request.capabilities).collect();
     let refused_groups = &edits.refused_groups;
     let allowed = if request.posture == Posture::SystemdNspawn && !refused_groups.is_empty() {
@@ -148,7 +148,7 @@ fn opened(item: &str, refused_groups: &[&str]) -> NameSet {
     }
 }
 
-fn look_up<'a>(lists: &'a [Sourced<FilterWords>]) -> Result<Edits<'a>, Vec<Diagnostic>> {
+fn look_up<'a>(lists: &'a [Sourced<FilterWords>], posture: Posture) -> Result<Edits<'a>, Vec<Diagnostic>> {
     let mut errors = Vec::new();
     let mut edits = Edits {
         named: NameSet::EMPTY,
@@ -161,7 +161,13 @@ fn look_up<'a>(lists: &'a [Sourced<FilterWords>]) -> Result<Edits<'a>, Vec<Diagn
     for list in lists {
         let deny = list.value.deny;
         for word in &list.value.words {
+            // `-` in front: what this version may not know.
+            let (word, lenient) = match word.strip_prefix('-') {
+                Some(rest) if deny && posture == Posture::Spawn => (rest, true),
+                _ => (word.as_str(), false),
+            };
             match (word.starts_with('@'), groups::find(word), names::find(word)) {
+                (_, None, None) if lenient => {}
                 (true, None, _) => errors.push(unknown_group(word, list)),
                 (true, Some(_), _) if deny => edits.refused_groups.push(word),
                 (true, Some(set), _) => edits.wanted = edits.wanted.union(set),
@@ -170,6 +176,11 @@ fn look_up<'a>(lists: &'a [Sourced<FilterWords>]) -> Result<Edits<'a>, Vec<Diagn
                     edits.named = edits.named.with(id);
                     edits.wanted = edits.wanted.with(id);
                 }
+                (false, _, None) if deny && posture == Posture::Spawn => errors.push(unknown_call(word, list)),
+                (false, _, None) if deny => edits.warnings.push(format!(
+                    "no system call is named {word} (refused by {}): nothing is refused by that",
+                    list.origin
+                )),
                 (false, _, None) => edits.warnings.push(format!(
                     "no system call is named {word} (asked for by {}): it stays refused with ENOSYS",
                     list.origin
@@ -181,6 +192,13 @@ fn look_up<'a>(lists: &'a [Sourced<FilterWords>]) -> Result<Edits<'a>, Vec<Diagn
         }
     }
     if errors.is_empty() { Ok(edits) } else { Err(errors) }
+}
+
+/// Whoever mistypes what is to be refused would run a container that may still do it.
+fn unknown_call(word: &str, list: &Sourced<FilterWords>) -> Diagnostic {
+    Diagnostic::new(Code::OptionValue, format!("no system call is named {word}, so it cannot be refused"))
+        .origin(&list.origin)
+        .help(format!("correct the name, or write -{word} for a call that only other versions know"))
 }
 
 fn unknown_group(word: &str, list: &Sourced<FilterWords>) -> Diagnostic {

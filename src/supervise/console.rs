@@ -9,6 +9,7 @@ use super::flow::{Flow, Role};
 use super::hotkeys::{Hotkey, Hotkeys};
 use super::pty::Pty;
 use super::stream::{Direction, Stream};
+use super::sudo;
 use super::terminal::{Position, SavedState, Terminal};
 use crate::error::{Code, Diagnostic, Result};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -54,6 +55,7 @@ pub struct Console<'a> {
     tap: Option<Tap<'a>>,
     fallback_size: Option<Winsize>,
     recheck_at: Option<Instant>,
+    asked_sudo: Option<Instant>,
 }
 
 impl<'a> Console<'a> {
@@ -150,6 +152,10 @@ impl<'a> Console<'a> {
                 stream.register(events, Token::Console(i as u32))?;
             }
         }
+        for flow in &mut self.flows {
+            // Nothing would ever be there to read.
+            flow.waits_for_foreground |= flow.wants_input() && kept_by_sudo(&self.streams[flow.from]);
+        }
         self.recheck(now)
     }
 
@@ -203,6 +209,13 @@ impl<'a> Console<'a> {
             flow.waits_for_foreground &= still;
         }
         let waiting = background || self.flows.iter().any(|f| f.waits_for_foreground);
+        let asked_just_now = self.asked_sudo.is_some_and(|at| now < at + RECHECK);
+        let wants = |flow: &Flow| flow.wants_input() && kept_by_sudo(&self.streams[flow.from]);
+        if waiting && !asked_just_now && self.flows.iter().any(wants) {
+            self.asked_sudo = Some(now);
+            // SIGCONT comes with the foreground.
+            sudo::ask();
+        }
         self.recheck_at = waiting.then(|| now + RECHECK);
         Ok(())
     }
@@ -246,6 +259,10 @@ impl<'a> Console<'a> {
         self.streams.push(Some(stream));
         self.streams.len() - 1
     }
+}
+
+fn kept_by_sudo(stream: &Option<Stream>) -> bool {
+    stream.as_ref().is_some_and(|s| s.is_in_background() && sudo::keeps(s.fd()))
 }
 
 /// How far [`Console::finish`] came.

@@ -22,6 +22,14 @@ pub enum Token {
 }
 
 impl Token {
+    fn words(self) -> &'static str {
+        match self {
+            Token::Leader => "the container's first process",
+            Token::Signals => "for signals",
+            Token::Console(_) => "the container's console",
+            Token::Source(_) => "what goes on beside the container: its notifications, the control socket, the bus",
+        }
+    }
     fn to_u64(self) -> u64 {
         let (kind, index) = match self {
             Token::Leader => (0u64, 0),
@@ -94,7 +102,10 @@ impl EventLoop {
         match epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token.to_u64()), flags) {
             Ok(()) => Ok(Pollable::Yes),
             Err(Errno::PERM) => Ok(Pollable::AlwaysReady),
-            Err(e) => Err(failed(&format!("watch {token:?}"), e)),
+            Err(e) => {
+                Err(failed(&format!("watch {}", token.words()), e)
+                    .help("raise fs.epoll.max_user_watches with sysctl(8)"))
+            }
         }
     }
 

@@ -59,6 +59,11 @@ impl Flow {
         &self.buffer[self.written..]
     }
 
+    /// Whether it reads what the caller types or pipes.
+    pub(super) fn wants_input(&self) -> bool {
+        !self.ended && matches!(self.role, Role::Input | Role::RelayIn)
+    }
+
     fn may_read(&self) -> bool {
         !self.ended && !self.waits_for_foreground && self.pending().len() < CAPACITY
     }

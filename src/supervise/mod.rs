@@ -6,6 +6,7 @@ mod console;
 mod event;
 mod flow;
 mod hotkeys;
+mod job;
 pub mod notify;
 mod outcome;
 pub mod pty;
@@ -13,6 +14,7 @@ mod signals;
 mod stdio;
 mod stop;
 mod stream;
+mod sudo;
 mod terminal;
 #[cfg(test)]
 mod tests;
@@ -22,7 +24,7 @@ pub use event::{EventLoop, Pollable, Ready, Request, Source, Token, Watch};
 pub use hotkeys::Hotkey;
 pub use outcome::{Outcome, RESTART_ME, UnitMode, Verdict, verdict};
 pub use signals::{CHILD_RESET, ChildReset, Signals};
-pub use stdio::{FdKind, Stdio, StdioFacts, StdioPlan, TerminalId, plan_stdio, resolve_mode};
+pub use stdio::{FdKind, Stdio, StdioFacts, StdioPlan, TerminalId, plan_stdio, refuse_passed, resolve_mode};
 pub use stop::{Action, Listens, PATIENCE, SignalNumber, StopPolicy};
 pub use terminal::{Position, SavedState, Terminal, USUAL_SIZE, position, size_from_environment};
 
@@ -257,6 +259,10 @@ impl Supervisor<'_, '_, '_> {
             Action::Ask(signal) => (signal, Some(Event::Stopping)),
             Action::Kill => (SignalNumber::KILL, Some(Event::Killed)),
         };
+        // machined of systemd 258 and later sends SIGTERM to the supervisor of a machine whose leader is gone.
+        if self.leader_is_gone().unwrap_or(false) {
+            return;
+        }
         if let Some(event) = event {
             (self.observer)(event);
         }

@@ -138,9 +138,17 @@ pub const CHILD_RESET: ChildReset = ChildReset { mask: 0, first: 1, last: 64 };
 /// Stops this process as SIGTSTP does by default, which the kernel leaves out when nobody could continue it (orphaned
 /// process group). Returns when it goes on.
 pub(super) fn stop_here() {
-    let set: SigSet = [Signal::SIGTSTP].into_iter().collect();
-    // Both only fail for invalid arguments; then the process just does not stop.
-    let _ = raise(Signal::SIGTSTP);
+    stop_by(Signal::SIGTSTP, || {
+        // Only fails for what is no signal.
+        let _ = raise(Signal::SIGTSTP);
+    });
+}
+
+/// Sends a blocked signal to this process and lets it do what it does by default. Returns when the process goes on.
+pub(super) fn stop_by(signal: Signal, send: impl FnOnce()) {
+    let set: SigSet = [signal].into_iter().collect();
+    send();
+    // Only fails for invalid arguments; then the process just does not stop.
     if let Ok(before) = set.thread_swap_mask(SigmaskHow::SIG_UNBLOCK) {
         let _ = before.thread_set_mask();
     }

@@ -2,12 +2,12 @@
 //! What becomes of the caller's standard input, output and error. The decision is pure; [`StdioFacts::probe`] looks.
 
 use crate::config::Invocation;
-use crate::error::{Code, Diagnostic, Result};
+use crate::error::{Code, Diagnostic, Origin, Result};
 use crate::model::ConsoleMode;
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, major, minor};
 use rustix::io::Errno;
 use serde::Serialize;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
 
 /// Which terminal: its device and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -38,6 +38,13 @@ pub enum FdKind {
     PathOnly,
     /// A regular file, pipe, socket or anonymous inode.
     Plain,
+}
+
+impl FdKind {
+    /// Looks at a descriptor that whoever started us may have passed by its number.
+    pub fn of_number(fd: RawFd) -> Self {
+        kind(crate::sys::process::borrow_fd(fd))
+    }
 }
 
 /// What descriptors 0 to 2 refer to.
@@ -148,13 +155,35 @@ pub fn plan_stdio(mode: ConsoleMode, facts: &StdioFacts) -> std::result::Result<
     Ok(StdioPlan { mode, fds })
 }
 
-fn refuse(number: usize, kind: FdKind) -> Result<()> {
-    let what = match kind {
-        FdKind::Directory => "a directory",
-        FdKind::BlockDevice => "a block device",
-        FdKind::PathOnly => "a descriptor opened with O_PATH",
-        _ => return Ok(()),
+/// What is wrong with descriptors passed by socket activation: those that are not open, and under the name `spawn` those
+/// that lead out of the container. systemd-nspawn passes on whatever it gets.
+pub fn refuse_passed(kinds: &[FdKind], invocation: Invocation) -> Vec<Diagnostic> {
+    let one = |(at, kind): (usize, &FdKind)| {
+        let fd = at + 3;
+        let what = match (kind, invocation) {
+            (FdKind::Closed, _) => format!("descriptor {fd} is not open"),
+            (_, Invocation::SystemdNspawn) => return None,
+            (FdKind::Terminal(_), _) => format!("descriptor {fd} is a terminal, which is not passed into a container"),
+            (kind, _) => format!("descriptor {fd} is {}, which is not passed into a container", leads_out(*kind)?),
+        };
+        let d = Diagnostic::new(Code::ConsoleFailed, what).origin(&Origin::Environment("LISTEN_FDS".into()));
+        Some(d.help("pass sockets, pipes or regular files, or start without LISTEN_FDS"))
     };
+    kinds.iter().enumerate().filter_map(one).collect()
+}
+
+/// What gives its holder more than the bytes of one file.
+fn leads_out(kind: FdKind) -> Option<&'static str> {
+    match kind {
+        FdKind::Directory => Some("a directory"),
+        FdKind::BlockDevice => Some("a block device"),
+        FdKind::PathOnly => Some("a descriptor opened with O_PATH"),
+        FdKind::Closed | FdKind::Terminal(_) | FdKind::Null | FdKind::CharacterDevice | FdKind::Plain => None,
+    }
+}
+
+fn refuse(number: usize, kind: FdKind) -> Result<()> {
+    let Some(what) = leads_out(kind) else { return Ok(()) };
     let name = ["standard input (fd 0)", "standard output (fd 1)", "standard error (fd 2)"][number];
     Err(Diagnostic::new(Code::ConsoleFailed, format!("{name} is {what}, which is not passed into a container"))
         .help("redirect it to a file, a pipe or /dev/null"))
@@ -230,6 +259,25 @@ mod tests {
             );
             assert!(errors.iter().all(|e| e.code() == Code::ConsoleFailed));
         }
+    }
+
+    #[test]
+    fn what_socket_activation_may_pass() {
+        let kinds = [Plain, Directory, NullDevice, BlockDevice, PathOnly, A, Closed, CharacterDevice];
+        let told = |invocation| {
+            let refused = refuse_passed(&kinds, invocation);
+            assert!(refused.iter().all(|d| d.asked_by() == Some(&Origin::Environment("LISTEN_FDS".into()))));
+            refused.iter().map(|d| d.headline().split(',').next().unwrap_or_default().to_string()).collect::<Vec<_>>()
+        };
+        let all = [
+            "descriptor 4 is a directory",
+            "descriptor 6 is a block device",
+            "descriptor 7 is a descriptor opened with O_PATH",
+            "descriptor 8 is a terminal",
+            "descriptor 9 is not open",
+        ];
+        assert_eq!(told(Invocation::Spawn), all);
+        assert_eq!(told(Invocation::SystemdNspawn), all[4..]);
     }
 
     #[test]

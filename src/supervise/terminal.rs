@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The caller's terminal: job control position, raw mode, window size, and the way back.
 
+use super::job;
 use crate::error::{Code, Diagnostic, Result};
 use crate::sys::termios::{TERM_STATE_SIZE, TermState};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use rustix::process::getpgrp;
 use rustix::termios::{Winsize, tcgetpgrp, tcgetwinsize};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,17 +17,24 @@ pub enum Position {
     Foreground,
     /// It is our controlling terminal, but somebody else has it: hands off until the shell gives it to us.
     Background,
-    /// It is not our controlling terminal: there is no job control, it may be read and set.
+    /// It is not our controlling terminal, nor that of an ancestor that does not have it just now: there is no job control,
+    /// it may be read and set.
     NotControlling,
 }
 
 /// Our position towards the terminal `tty`.
 pub fn position(tty: BorrowedFd<'_>) -> Position {
     match tcgetpgrp(tty) {
-        Ok(group) if group == getpgrp() => Position::Foreground,
+        // Our own is 0 where it is outside of our PID namespace, which rustix takes for impossible.
+        Ok(group) if group.as_raw_nonzero().get() == nix::unistd::getpgrp().as_raw() => Position::Foreground,
         // rustix says so for group 0: the foreground group is outside of our PID namespace.
         Ok(_) | Err(Errno::OPNOTSUPP) => Position::Background,
-        Err(_) => Position::NotControlling,
+        // The kernel would let us, but it is used by leave of who started us: sudo(8) from 1.9.17 on runs a background job
+        // in a session of its own and leaves it the caller's terminal.
+        Err(_) => match rustix::fs::fstat(tty).ok().and_then(|stat| job::holder(stat.st_rdev)) {
+            Some(holder) if !holder.is_in_foreground() => Position::Background,
+            _ => Position::NotControlling,
+        },
     }
 }
 

@@ -4,12 +4,13 @@
 use super::clone::last_errno;
 use rustix::io::Errno;
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 
 /// Room for a few frames and for a signal handler that hits them.
-const STACK: usize = 32768;
+const STACK: usize = 16384;
 
 #[repr(align(16))]
-struct Stack([u8; STACK]);
+struct Stack(MaybeUninit<[u8; STACK]>);
 
 /// Runs `act` in a child that shares the caller's memory and table of descriptors, and waits for its end: for what only
 /// a new process can do, such as acting inside a PID namespace that was joined with setns(2). Nothing is copied, so it
@@ -24,8 +25,8 @@ pub fn run_beside(mut act: &mut dyn FnMut()) -> Result<(), Errno> {
         act();
         0
     }
-    let mut stack = Stack([0; STACK]);
-    let top: *mut c_void = stack.0.as_mut_ptr_range().end.cast();
+    let mut stack = Stack(MaybeUninit::uninit());
+    let top: *mut c_void = stack.0.as_mut_ptr().wrapping_add(1).cast();
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES;
     // SAFETY: the child runs `run` on the whole of `stack`, which is aligned for every ABI; because of CLONE_VFORK the
     // caller, with all that `act` borrows, stands still until the child has ended.

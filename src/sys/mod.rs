@@ -20,5 +20,6 @@ pub mod process;
 pub mod programs;
 pub mod seccomp;
 pub mod spawn_program;
+pub mod statmount;
 pub mod termios;
 pub mod userns;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Starts a small program from a memfd, cheaply: `clone3` with `CLONE_VM`, then `execveat`.
 
+use super::clone::CloneArgs;
 use super::programs::above_stdio;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -67,13 +68,13 @@ pub fn start_detached(
     let memory = Box::into_raw(Box::new(Shared { stack: Stack([const { MaybeUninit::uninit() }; STACK]), request }));
     let mut pidfd: i32 = -1;
     // No CLONE_FILES: the child has descriptors of its own from the start, so ours may be closed at once.
-    let arguments = CloneArguments {
+    let arguments = CloneArgs {
         flags: (libc::CLONE_VM | libc::CLONE_PIDFD) as u64,
         pidfd: &raw mut pidfd as u64,
         exit_signal: libc::SIGCHLD as u64,
         stack: memory as u64,
         stack_size: STACK as u64,
-        ..CloneArguments::default()
+        ..CloneArgs::default()
     };
     // No handler of ours may run in the child, on our memory; and the program is to start with all blocked.
     let mut before = SigSet::empty();
@@ -111,20 +112,6 @@ struct Request {
     envp: [*const c_char; 1],
     /// Set by the child when it could not run the program.
     error: AtomicI32,
-}
-
-/// `struct clone_args` up to `tls` (clone(2), `CLONE_ARGS_SIZE_VER0`).
-#[repr(C)]
-#[derive(Default)]
-struct CloneArguments {
-    flags: u64,
-    pidfd: u64,
-    child_tid: u64,
-    parent_tid: u64,
-    exit_signal: u64,
-    stack: u64,
-    stack_size: u64,
-    tls: u64,
 }
 
 fn above(fd: BorrowedFd<'_>) -> rustix::io::Result<Option<OwnedFd>> {
@@ -178,7 +165,7 @@ unsafe fn become_program(request: &Request) -> syscalls::Errno {
 /// # Safety
 /// `arguments` must name a stack that nobody else uses and that is valid until the child has ended, as must `request` be.
 #[cfg(target_arch = "x86_64")]
-unsafe fn clone_into(arguments: &CloneArguments, request: *const Request) -> isize {
+unsafe fn clone_into(arguments: &CloneArgs, request: *const Request) -> isize {
     let result: isize;
     // SAFETY: the parent comes out behind the label with the result only; the child never does, it calls `child` on a
     // fresh stack, aligned to 16 as the ABI wants it in front of a call.
@@ -186,7 +173,7 @@ unsafe fn clone_into(arguments: &CloneArguments, request: *const Request) -> isi
         std::arch::asm!(
             "syscall", "test rax, rax", "jnz 2f", "xor ebp, ebp", "mov rdi, r12", "call r13", "ud2", "2:",
             inlateout("rax") libc::SYS_clone3 as isize => result,
-            in("rdi") &raw const *arguments, in("rsi") size_of::<CloneArguments>(),
+            in("rdi") &raw const *arguments, in("rsi") size_of::<CloneArgs>(),
             in("r12") request, in("r13") child as extern "C" fn(*const Request) -> !,
             lateout("rcx") _, lateout("r11") _,
         );
@@ -199,7 +186,7 @@ unsafe fn clone_into(arguments: &CloneArguments, request: *const Request) -> isi
 /// # Safety
 /// `arguments` must name a stack that nobody else uses and that is valid until the child has ended, as must `request` be.
 #[cfg(target_arch = "aarch64")]
-unsafe fn clone_into(arguments: &CloneArguments, request: *const Request) -> isize {
+unsafe fn clone_into(arguments: &CloneArgs, request: *const Request) -> isize {
     let result: isize;
     // SAFETY: the parent comes out behind the label with the result only; the child never does, it calls `child` on a
     // fresh stack, aligned to 16 as the ABI wants it.
@@ -207,7 +194,7 @@ unsafe fn clone_into(arguments: &CloneArguments, request: *const Request) -> isi
         std::arch::asm!(
             "svc #0", "cbnz x0, 2f", "mov x29, xzr", "mov x0, x20", "blr x21", "brk #1", "2:",
             in("x8") libc::SYS_clone3,
-            inlateout("x0") &raw const *arguments as isize => result, in("x1") size_of::<CloneArguments>(),
+            inlateout("x0") &raw const *arguments as isize => result, in("x1") size_of::<CloneArgs>(),
             in("x20") request, in("x21") child as extern "C" fn(*const Request) -> !,
         );
     }

@@ -3,12 +3,13 @@
 
 use rustix::io::Errno;
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 
 /// Room for the child's one function, which returns at once, and for a signal handler that hits it.
-const STACK: usize = 16384;
+const STACK: usize = 8192;
 
 #[repr(align(16))]
-struct Stack([u8; STACK]);
+struct Stack(MaybeUninit<[u8; STACK]>);
 
 /// A process that has ended in a user namespace of its own and is not waited for yet. Until it is, `/proc/PID` shows
 /// the namespace, and its maps can be written.
@@ -24,8 +25,8 @@ impl EndedInUserNamespace {
         extern "C" fn end(_: *mut c_void) -> libc::c_int {
             0
         }
-        let mut stack = Stack([0; STACK]);
-        let top: *mut c_void = stack.0.as_mut_ptr_range().end.cast();
+        let mut stack = Stack(MaybeUninit::uninit());
+        let top: *mut c_void = stack.0.as_mut_ptr().wrapping_add(1).cast();
         let flags = libc::CLONE_NEWUSER | libc::CLONE_VM | libc::CLONE_VFORK;
         // SAFETY: the child runs `end` on the whole of `stack`, which is aligned for every ABI and, because of
         // CLONE_VFORK, outlives it; `end` touches no memory but its own frame, so sharing ours is harmless.

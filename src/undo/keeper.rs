@@ -13,10 +13,14 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg, socketpair,
 };
+use rustix::pipe::PipeFlags;
 use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, getpid, pidfd_open};
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a message may wait for a keeper that does not take it (it was stopped, say).
@@ -32,6 +36,7 @@ const END_PATIENCE: Duration = Duration::from_secs(1);
 pub struct Keeper {
     socket: OwnedFd,
     process: Started,
+    id: OnceCell<Option<ProcessId>>,
     /// Bytes of text of each release that it holds, by id, counted as `list.rs` counts them.
     held: HashMap<u32, usize>,
 }
@@ -54,7 +59,7 @@ impl Keeper {
         set_socket_timeout(&ours, Timeout::Send, Some(SEND_PATIENCE))?;
         let myself = pidfd_open(getpid(), PidfdFlags::empty())?;
         let process = start_detached(image.as_fd(), c"(spawn-keeper)", [theirs.as_fd(), myself.as_fd()])?;
-        Ok(Self { socket: above_stdio(ours)?, process, held: HashMap::new() })
+        Ok(Self { socket: above_stdio(ours)?, process, id: OnceCell::new(), held: HashMap::new() })
     }
 
     /// Lets it make, on the side, the move between control groups that is slow because it is the first for a while: to
@@ -65,9 +70,22 @@ impl Keeper {
         let _told = self.send(Op::StayInGroup, 0, None, &[]);
     }
 
+    /// Lets it put a process into the control group with this directory. It does nothing and stays until the descriptor that
+    /// comes back is closed, by this process or by its end.
+    pub fn occupy(&self, group: &Path) -> Result<OwnedFd> {
+        let failed = |errno: Errno| {
+            Diagnostic::new(Code::Prepare, format!("cannot occupy the control group {}", group.display())).errno(errno)
+        };
+        let (theirs, ours) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
+        let mut text = group.as_os_str().as_bytes().to_vec();
+        text.push(0);
+        self.send(Op::Occupy, 0, Some(theirs.as_fd()), &text)?;
+        above_stdio(ours).map_err(failed)
+    }
+
     /// Which process it is.
     pub fn process_id(&self) -> Option<ProcessId> {
-        ProcessId::of(self.process.pid)
+        *self.id.get_or_init(|| ProcessId::of(self.process.pid))
     }
 
     /// Its pidfd, readable when it is gone: nothing then cleans up after this process.
@@ -107,7 +125,10 @@ impl Keeper {
     /// Tells it that everything is done and waits until it has ended.
     pub(super) fn finish(self) -> Result<()> {
         let told = self.send(Op::Done, 0, None, &[]);
-        let pidfd = self.process.pidfd.as_fd();
+        // It gathers messages before it looks at them, but sees the end of the connection at once.
+        let Self { socket, process, .. } = self;
+        drop(socket);
+        let pidfd = process.pidfd.as_fd();
         let waited = match wait_readable(pidfd, END_PATIENCE) {
             Ok(true) => rustix::process::waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED).map(|_| ()),
             Ok(false) => Err(Errno::TIMEDOUT),

@@ -71,8 +71,8 @@ impl Undo {
             && let Err(error) = keeper.push(ticket.0, &release)
         {
             return Err(match perform(release, PATIENCE) {
-                Ok(()) => error.note(format!("{words} was released again")),
-                Err(second) => error.note(format!("{words} is left over: {}", second.headline())),
+                Ok(()) => error.note(format!("released again: {words}")),
+                Err(second) => error.note(format!("left over: {words}: {}", second.headline())),
             });
         }
         self.entries.push(Entry { ticket, release, words });

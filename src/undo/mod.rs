@@ -18,6 +18,7 @@ mod runtime_dir;
 pub use control::Control;
 pub use keeper::Keeper;
 pub use list::{Ticket, Undo};
+pub use perform::kill_process;
 pub use process::ProcessId;
 pub use record::{Group, Record, boot_id};
 pub use release::{PathRelease, Release};

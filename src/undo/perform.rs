@@ -80,7 +80,7 @@ pub(super) fn but(outcome: rustix::io::Result<()>, harmless: Errno) -> rustix::i
 }
 
 /// Sends SIGKILL, waits until the process is gone, and reaps it when it is a child. `ETIMEDOUT` when it stays.
-pub(super) fn kill_process(pidfd: BorrowedFd<'_>, patience: Duration) -> rustix::io::Result<()> {
+pub fn kill_process(pidfd: BorrowedFd<'_>, patience: Duration) -> rustix::io::Result<()> {
     but(rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL), Errno::SRCH)?;
     if !wait_readable(pidfd, patience)? {
         return Err(Errno::TIMEDOUT);

@@ -3,7 +3,9 @@
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
+use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 
 /// A process for good: its pid, and when it was started. Until the next boot no other process has the same pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,17 +19,33 @@ pub struct ProcessId {
 impl ProcessId {
     /// The process that has this pid now.
     pub fn of(pid: i32) -> Option<Self> {
-        stat(pid).map(|stat| Self { pid, start_time: stat.start_time })
+        stat(pid).ok().flatten().map(|stat| Self { pid, start_time: stat.start_time })
     }
 
     /// This process.
-    pub fn myself() -> Option<Self> {
-        Self::of(std::process::id() as i32)
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn myself() -> io::Result<Self> {
+        static MYSELF: OnceLock<ProcessId> = OnceLock::new();
+        let pid = std::process::id() as i32;
+        // A clone of this process is another one.
+        if let Some(known) = MYSELF.get().filter(|known| known.pid == pid) {
+            return Ok(*known);
+        }
+        let stat = stat(pid)?.ok_or(io::ErrorKind::InvalidData)?;
+        let myself = Self { pid, start_time: stat.start_time };
+        // Set already: by the process that this one is a clone of.
+        let _already = MYSELF.set(myself);
+        Ok(myself)
     }
 
     /// Whether it still runs. One that has ended but was not reaped yet does not.
     pub fn is_alive(&self) -> bool {
-        stat(self.pid).is_some_and(|now| now.start_time == self.start_time && !matches!(now.state, 'Z' | 'X'))
+        stat(self.pid)
+            .ok()
+            .flatten()
+            .is_some_and(|now| now.start_time == self.start_time && !matches!(now.state, 'Z' | 'X'))
     }
 
     /// A pidfd of it; `None` when it is gone.
@@ -49,8 +67,11 @@ struct Stat {
     start_time: u64,
 }
 
-fn stat(pid: i32) -> Option<Stat> {
-    let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+fn stat(pid: i32) -> io::Result<Option<Stat>> {
+    std::fs::read(format!("/proc/{pid}/stat")).map(|text| parse(&text))
+}
+
+fn parse(text: &[u8]) -> Option<Stat> {
     // The name stands in brackets and may hold anything, brackets and line ends included.
     let end = text.iter().rposition(|byte| *byte == b')')?;
     let mut fields = std::str::from_utf8(&text[end + 1..]).ok()?.split_ascii_whitespace();

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The record's form. A later form that this one cannot be read as gets another number.
 pub(super) const VERSION: u32 = 1;
@@ -42,7 +43,7 @@ impl Record {
     /// # Errors
     /// When `/proc` cannot be read.
     pub fn of_this_process() -> io::Result<Self> {
-        let supervisor = ProcessId::myself().ok_or(io::ErrorKind::NotFound)?;
+        let supervisor = ProcessId::myself()?;
         Ok(Self {
             version: VERSION,
             boot_id: boot_id()?,
@@ -62,7 +63,12 @@ impl Record {
 /// # Errors
 /// When `/proc` cannot be read.
 pub fn boot_id() -> io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim_end().into())
+    static KNOWN: OnceLock<String> = OnceLock::new();
+    if let Some(id) = KNOWN.get() {
+        return Ok(id.clone());
+    }
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    Ok(KNOWN.get_or_init(|| text.trim_end().into()).clone())
 }
 
 /// A control group that is told apart from a later one of the same path.

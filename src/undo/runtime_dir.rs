@@ -65,8 +65,8 @@ impl RuntimeDir {
         let opened = made.and_then(|()| rustix::fs::open(&path, flags, Mode::empty()));
         let dir = opened.map_err(|errno| cannot("make the directory", &path).errno(errno))?;
         let runtime = Self { path, dir };
-        let mut record =
-            Record::of_this_process().map_err(|error| cannot("describe", "/proc/self".as_ref()).io(&error))?;
+        let mut record = Record::of_this_process()
+            .map_err(|error| cannot("read what tells this process apart in", "/proc".as_ref()).io(&error))?;
         record.keeper = undo.keeper().and_then(|keeper| keeper.process_id());
         record.undo = undo.recordable();
         runtime.write_record(&record)?;

@@ -377,3 +377,19 @@ fn z_a_restart_of_the_bus_is_survived() {
     bus.stop_scope(unit).unwrap();
     bus.wait_unit_gone(unit).unwrap();
 }
+
+/// Its group never holds a living process, so that nothing tells systemd when it is empty.
+#[test]
+#[ignore = "needs a systemd host"]
+fn a_scope_around_a_dead_leader_goes_away() {
+    for round in 0..10 {
+        let (mut bus, mut leader, unit) = (bus(), Leader::new(), "bus-test-dead.scope");
+        leader.child.kill().unwrap();
+        let mut fds = [rustix::event::PollFd::new(&leader.pidfd, rustix::event::PollFlags::IN)];
+        rustix::event::poll(&mut fds, Some(&Duration::from_secs(5).try_into().unwrap())).unwrap();
+        // Not waited for, so that its pid still means it.
+        let started = bus.start_scope(&request(unit, &leader, &[]), &[]);
+        bus.stop_scope(unit).unwrap();
+        bus.wait_unit_gone(unit).unwrap_or_else(|d| panic!("round {round}, start {started:?}: {d}"));
+    }
+}

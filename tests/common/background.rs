@@ -84,6 +84,18 @@ impl Background {
         .collect()
     }
 
+    /// The same, once there are `count`: the kernel's list leaves some out while others end (proc_tid_children(5)).
+    pub fn await_children(&self, name: &str, count: usize) -> Vec<Pid> {
+        let deadline = Instant::now() + Duration::from_secs(2);
+        loop {
+            let children = self.children(name);
+            if children.len() == count || Instant::now() >= deadline {
+                return children;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// How many descriptors it has open.
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid().as_raw_nonzero())).map_or(0, Iterator::count)

@@ -12,11 +12,11 @@ const LIMIT: Duration = Duration::from_secs(120);
 const DESCRIPTORS: usize = 48;
 
 /// A hundred starts at once, then a hundred stops: none fails, none leaks.
-pub fn hundred(case: &mut Case, options: &[&str]) -> Outcome {
+pub fn hundred_at_once(case: &mut Case) -> Outcome {
     leftovers::adopt_orphans()?;
     let tree = case.busybox_tree("tree")?;
     let named = |name: &str, script: &str| {
-        let program = case.spawn().arg("-D").arg(&tree).args(options);
+        let program = case.spawn().arg("-D").arg(&tree);
         program.args(["--read-only", "--kill-signal=SIGTERM", "-M", name, "sh", "-c", script])
     };
     let notices = named("crowd", "true").run().expect_code(0).stderr;

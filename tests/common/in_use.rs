@@ -21,11 +21,11 @@ pub fn one_error(output: Output, words: &[&str]) -> Outcome {
 }
 
 /// A tree is one container's at a time, unless all only read it.
-pub fn tree(case: &mut Case, options: &[&str]) -> Outcome {
+pub fn tree(case: &mut Case) -> Outcome {
     leftovers::adopt_orphans()?;
     let tree = case.busybox_tree("tree")?;
     let on = |name: &str, more: &[&str], script: &str| {
-        let program = case.spawn().arg("-D").arg(&tree).args(["-M", name]).args(options).args(more);
+        let program = case.spawn().arg("-D").arg(&tree).args(["-M", name]).args(more);
         program.args(["sh", "-c", script])
     };
     on("first", &[], "true").run().expect_code(0);
@@ -52,12 +52,11 @@ pub fn tree(case: &mut Case, options: &[&str]) -> Outcome {
 }
 
 /// A machine name is one container's at a time.
-pub fn name(case: &mut Case, options: &[&str]) -> Outcome {
+pub fn name(case: &mut Case) -> Outcome {
     leftovers::adopt_orphans()?;
     let (one, other) = (case.busybox_tree("one")?, case.busybox_tree("other")?);
-    let on = |tree: &Path, script: &str| {
-        case.spawn().arg("-D").arg(tree).args(["-M", "same"]).args(options).args(["sh", "-c", script])
-    };
+    let on =
+        |tree: &Path, script: &str| case.spawn().arg("-D").arg(tree).args(["-M", "same"]).args(["sh", "-c", script]);
     on(&one, "true").run().expect_code(0);
     let before = HostState::take(case.dir());
     let mut first = Background::start(&on(&one, "echo up; sleep 600"), case.dir(), "first")?;
@@ -113,7 +112,7 @@ pub fn not_a_tree(case: &mut Case) -> Outcome {
 }
 
 /// Parts of the host that cannot be written to, in a mount namespace that has them so.
-pub fn read_only_host(case: &mut Case, options: &[&str]) -> Outcome {
+pub fn read_only_host(case: &mut Case) -> Outcome {
     let tree = case.busybox_tree("tree")?;
     let spawn = Case::spawn_path();
     for (folder, remount) in [
@@ -126,8 +125,7 @@ pub fn read_only_host(case: &mut Case, options: &[&str]) -> Outcome {
         let script =
             format!("{remount} || exit 77; cd \"$2\"; spawn=$1 tree=$2; shift 2; exec \"$spawn\" -D \"$tree\" \"$@\"");
         let run = Program::new("unshare").args(["-m", "--propagation", "private", "sh", "-c", &script, "sh"]);
-        let run =
-            run.arg(&spawn).arg(&tree).args(["-M", "readonly"]).args(options).args(["sh", "-c", "echo ran"]).run();
+        let run = run.arg(&spawn).arg(&tree).args(["-M", "readonly", "sh", "-c", "echo ran"]).run();
         match run.status.code() {
             Some(0) => assert_eq!(run.stdout, "ran\n"),
             Some(125) => {

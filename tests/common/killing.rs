@@ -68,6 +68,25 @@ fn assert_gone(before: &HostState, tree: &Path, what: &str) -> Outcome {
     Ok(())
 }
 
+/// A link to the host is one more thing to be left behind.
+const LINKED: &[&str] = &["--network-veth"];
+
+pub fn supervisor_leaves_nothing(case: &mut Case) -> Outcome {
+    supervisor(case, &[])
+}
+
+pub fn supervisor_leaves_no_link(case: &mut Case) -> Outcome {
+    supervisor(case, LINKED)
+}
+
+pub fn supervisor_and_keeper(case: &mut Case) -> Outcome {
+    both(case, &[])
+}
+
+pub fn supervisor_and_keeper_with_link(case: &mut Case) -> Outcome {
+    both(case, LINKED)
+}
+
 /// Kills the supervisor at random moments.
 pub fn supervisor(case: &mut Case, options: &[&str]) -> Outcome {
     leftovers::adopt_orphans()?;
@@ -123,7 +142,7 @@ pub fn both(case: &mut Case, options: &[&str]) -> Outcome {
         running.expect("up", START)?;
         // Stopped, it cannot start another keeper.
         running.signal(Signal::STOP)?;
-        let keepers = running.children("(spawn-keeper)");
+        let keepers = running.await_children("(spawn-keeper)", 1);
         assert_eq!(keepers.len(), 1, "the keepers of scene {n}");
         rustix::process::kill_process(keepers[0], Signal::KILL)?;
         running.signal(Signal::KILL)?;
@@ -135,14 +154,14 @@ pub fn both(case: &mut Case, options: &[&str]) -> Outcome {
 }
 
 /// A keeper that is killed is replaced, and the new one does its work.
-pub fn keeper(case: &mut Case, options: &[&str]) -> Outcome {
+pub fn keeper_is_replaced(case: &mut Case) -> Outcome {
     leftovers::adopt_orphans()?;
     let tree = tree(case)?;
-    let scene = &scenes(options)[1];
+    let scene = &scenes(&[])[1];
     let before = HostState::take(case.dir());
     let mut running = Background::start(&program(case, &tree, scene), case.dir(), "keeper")?;
     running.expect("up", START)?;
-    let old = running.children("(spawn-keeper)");
+    let old = running.await_children("(spawn-keeper)", 1);
     assert_eq!(old.len(), 1);
     rustix::process::kill_process(old[0], Signal::KILL)?;
     let deadline = Instant::now() + Duration::from_secs(5);
@@ -164,14 +183,11 @@ pub fn keeper(case: &mut Case, options: &[&str]) -> Outcome {
 }
 
 /// SIGHUP, SIGQUIT and SIGTERM ask the payload to stop and leave nothing.
-pub fn orderly(case: &mut Case, options: &[&str]) -> Outcome {
+pub fn hup_quit_and_term_are_orderly(case: &mut Case) -> Outcome {
     leftovers::adopt_orphans()?;
     let tree = tree(case)?;
     let listening = "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.1; done";
-    let scene = |script: &str| Scene {
-        options: options.iter().map(|s| s.to_string()).collect(),
-        words: ["sh", "-c", script].map(String::from).into(),
-    };
+    let scene = |script: &str| Scene { options: Vec::new(), words: ["sh", "-c", script].map(String::from).into() };
     program(case, &tree, &scene("true")).run().expect_code(0);
     let before = HostState::take(case.dir());
     for signal in [Signal::HUP, Signal::QUIT, Signal::TERM] {

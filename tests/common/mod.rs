@@ -9,6 +9,7 @@ pub mod background;
 pub mod case;
 pub mod crowd;
 pub mod faults;
+pub mod generated;
 pub mod host_state;
 pub mod in_use;
 pub mod inject;

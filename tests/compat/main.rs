@@ -13,6 +13,8 @@ mod harness;
 mod host;
 mod lines;
 mod run;
+mod settings;
+mod settings_files;
 mod topics;
 mod tree;
 
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
             harness::globs,
             harness::nspawn_agrees_with_itself,
             harness::probe_sees_a_difference,
+            settings::generated_files[120],
             topics::start[120],
             topics::identity[120],
             topics::powers[120],

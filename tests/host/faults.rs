@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-//! Faults, kills and things in use where the container is a scope that is registered with machined.
+//! Faults and things in use where the container is a scope that is registered with machined.
 
 use crate::common::background::Background;
-use crate::common::faults::{PROBE, Sweep};
-use crate::common::{Case, HostState, Outcome, Program, crowd, in_use, killing, leftovers, skip};
+use crate::common::faults::sweep;
+use crate::common::{Case, HostState, Outcome, Program, in_use, leftovers, skip};
 use rustix::process::Signal;
 use std::time::Duration;
 
@@ -15,40 +15,7 @@ pub fn every_call_fails_closed_in_a_scope(case: &mut Case) -> Outcome {
     if Case::suite()? != "trixie" && std::env::var_os("SPAWN_FAULTS").is_none() {
         return skip("one suite is enough; SPAWN_FAULTS=full runs it in all");
     }
-    let tree = case.busybox_tree("tree")?;
-    let program = case.spawn().arg("-D").arg(&tree).args(["-M", "faulty", "--private-users=1879048192:65536"]);
-    let program = program.args(["--network-veth", "/bin/sh", "-c", PROBE]);
-    Sweep {
-        case,
-        program,
-        tree,
-        optional: &["/dev/mqueue", "/sys/fs/cgroup", "/etc/localtime", "/etc/resolv.conf", "fuse", "net"],
-    }
-    .run()
-}
-
-pub fn killed_supervisor_leaves_nothing(case: &mut Case) -> Outcome {
-    killing::supervisor(case, &["--network-veth"])
-}
-
-pub fn supervisor_and_keeper_killed(case: &mut Case) -> Outcome {
-    killing::both(case, &["--network-veth"])
-}
-
-pub fn killed_keeper_is_replaced(case: &mut Case) -> Outcome {
-    killing::keeper(case, &[])
-}
-
-pub fn hup_quit_and_term_are_orderly(case: &mut Case) -> Outcome {
-    killing::orderly(case, &[])
-}
-
-pub fn hundred_at_once(case: &mut Case) -> Outcome {
-    crowd::hundred(case, &[])
-}
-
-pub fn name_in_use(case: &mut Case) -> Outcome {
-    in_use::name(case, &[])
+    sweep(case, &["--private-users=1879048192:65536", "--network-veth"])
 }
 
 /// A unit of that name that is not ours stays as it is.

@@ -9,12 +9,14 @@ mod bed;
 mod guest;
 mod journal;
 mod machined;
+mod manual;
 mod many;
 mod scope;
+mod sudo;
 mod units;
 
 use common::runner::{self, cases};
-use common::{Outcome, skip};
+use common::{Outcome, crowd, in_use, killing, skip};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
             machined::an_image_is_started_by_name,
             journal::own_messages_have_fields,
             journal::the_end_says_what_was_consumed,
+            journal::what_was_consumed_is_told_however_late_it_is_read,
             journal::failures_have_their_code,
             journal::no_secret_is_seen_anywhere,
             journal::a_console_that_nobody_watches_is_there_once,
@@ -64,21 +67,25 @@ fn main() -> ExitCode {
             journal::a_clash_of_ids_is_told,
             journal::a_failed_start_takes_the_link_back,
             journal::a_restart_of_journald_is_survived,
+            sudo::the_terminal_works_and_is_restored,
+            sudo::the_keyboard_reaches_a_payload_with_piped_output,
+            sudo::in_the_background_it_runs_on,
             units::spawn_service_boots_reboots_and_stops[400],
             units::machinectl_start_and_enable_use_it[300],
             units::notify_ready_waits_for_the_guest[180],
             units::a_folder_of_the_case_is_not_a_machine,
+            manual::every_example_works[300],
             many::reboots_in_a_row[240],
             many::the_terminal_stays_across_a_reboot,
             many::one_hundred_in_a_loop[240],
             many::one_hundred_at_once[300],
-            faults::every_call_fails_closed_in_a_scope[400],
-            faults::killed_supervisor_leaves_nothing[300],
-            faults::supervisor_and_keeper_killed,
-            faults::killed_keeper_is_replaced,
-            faults::hup_quit_and_term_are_orderly,
-            faults::hundred_at_once[300],
-            faults::name_in_use,
+            faults::every_call_fails_closed_in_a_scope[900],
+            killing::supervisor_leaves_no_link[300],
+            killing::supervisor_and_keeper_with_link,
+            killing::keeper_is_replaced,
+            killing::hup_quit_and_term_are_orderly,
+            crowd::hundred_at_once[300],
+            in_use::name,
             faults::name_of_a_foreign_unit,
             faults::tree_in_use_by_the_other_launcher,
         ],

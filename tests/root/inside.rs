@@ -46,6 +46,7 @@ pub fn self_exe_is_not_spawn(case: &mut Case) -> Outcome {
             let output = case.spawn().arg("-D").arg(&tree).args(way).args([program, "--version"]).run();
             // The sealed program that stands there takes nobody's words.
             assert_eq!((output.status.code(), output.stdout.as_str()), (Some(255), ""), "{program} {way:?}: {output}");
+            assert!(output.stderr.contains("a link to /proc/self/exe"), "{program} {way:?}: {output}");
         }
     }
     // With a user namespace root of the container cannot write to it, and the image has no loader for it.

@@ -11,6 +11,7 @@ mod images;
 
 mod binds;
 mod exits;
+mod foreign;
 mod inside;
 mod mounting;
 mod namespaces;
@@ -18,13 +19,14 @@ mod network;
 mod planning;
 mod ports;
 mod powers;
+mod settings;
 mod streams;
 mod support;
 mod surroundings;
 mod swaps;
 
 use common::runner::{self, cases};
-use common::{Case, HostState, Outcome, Pty, skip};
+use common::{Case, HostState, Outcome, Pty, crowd, in_use, killing, skip};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -54,11 +56,13 @@ fn main() -> ExitCode {
             streams::only_0_to_2_reach_the_payload,
             streams::passed_sockets_arrive_with_their_number,
             streams::a_directory_on_0_to_2_is_refused,
+            streams::a_directory_from_socket_activation_is_refused,
             streams::a_directory_is_refused_with_all_other_mistakes,
             streams::a_terminal_is_relayed_and_restored,
             streams::three_escapes_end_it,
             streams::in_the_background_it_runs_on,
             streams::every_console_mode,
+            streams::a_killed_supervisor_leaves_the_terminal_as_it_was,
             streams::quiet_leaves_only_warnings_and_errors,
             namespaces::namespaces_are_as_asked,
             namespaces::user_namespace_modes,
@@ -67,7 +71,10 @@ fn main() -> ExitCode {
             namespaces::ownership_off_map_auto,
             namespaces::mounts_below_the_tree_are_mapped_too,
             namespaces::a_tree_that_cannot_be_mapped,
-            namespaces::a_tree_that_others_can_reach_gets_a_warning,
+            foreign::a_tree_of_fuse_starts_without_a_user_namespace,
+            foreign::a_tree_of_fuse_that_keeps_us_out,
+            foreign::a_tree_whose_server_is_gone,
+            namespaces::a_tree_that_others_can_reach_is_remarked,
             mounting::mounts_and_flags_are_these,
             mounting::a_network_of_its_own_has_a_sys_of_its_own,
             mounting::masked_files_are_empty_and_stay_so,
@@ -79,6 +86,7 @@ fn main() -> ExitCode {
             mounting::every_boot_has_an_id_of_its_own,
             mounting::tmp_of_the_image_stays_when_asked,
             surroundings::environment_is_exactly_this,
+            surroundings::logins_inside_are_their_own,
             surroundings::programs_are_found_by_the_containers_path,
             surroundings::hostname_is_the_machines_unless_said,
             surroundings::machine_id_rules,
@@ -106,6 +114,7 @@ fn main() -> ExitCode {
             powers::the_stub_has_no_power_that_its_program_lacks,
             powers::what_the_caller_lacks_is_one_warning,
             powers::no_new_privileges_and_filter,
+            powers::a_mistyped_refusal_is_an_error,
             powers::users_are_those_of_the_image,
             powers::limits_that_nobody_sets,
             powers::limits_that_are_set,
@@ -130,25 +139,27 @@ fn main() -> ExitCode {
             planning::a_name_in_use_is_refused,
             planning::a_tree_in_use_is_refused,
             planning::throw_away_copies,
-            planning::settings_files_are_refused,
+            settings::a_file_beside_the_tree,
+            settings::files_and_drop_ins_of_the_administrator,
+            settings::what_keeps_a_file_from_being_used,
             planning::what_is_not_built_is_refused,
             planning::without_systemd_there_is_one_notice,
             planning::cleanup_removes_leftovers,
-            faults::every_call_fails_closed_without_user_namespace[300],
-            faults::every_call_fails_closed_with_user_namespace[300],
-            faults::every_call_fails_closed_with_stub_and_user[300],
-            faults::killed_supervisor_leaves_nothing[300],
-            faults::killed_supervisor_leaves_no_link[300],
-            faults::supervisor_and_keeper_killed,
-            faults::supervisor_and_keeper_killed_with_link,
-            faults::killed_keeper_is_replaced,
-            faults::hup_quit_and_term_are_orderly,
-            faults::hundred_at_once[300],
-            faults::tree_in_use,
-            faults::name_in_use,
-            faults::not_a_tree,
-            faults::read_only_host,
-            faults::tree_without_idmap,
+            faults::every_call_fails_closed_without_user_namespace[600],
+            faults::every_call_fails_closed_with_user_namespace[600],
+            faults::every_call_fails_closed_with_stub_and_user[600],
+            killing::supervisor_leaves_nothing[300],
+            killing::supervisor_leaves_no_link[300],
+            killing::supervisor_and_keeper,
+            killing::supervisor_and_keeper_with_link,
+            killing::keeper_is_replaced,
+            killing::hup_quit_and_term_are_orderly,
+            crowd::hundred_at_once[300],
+            in_use::tree,
+            in_use::name,
+            in_use::not_a_tree,
+            in_use::read_only_host,
+            in_use::tree_without_idmap,
             inside::only_the_first_three_descriptors,
             inside::pid_1_shows_nothing_of_the_caller,
             inside::self_exe_is_not_spawn,

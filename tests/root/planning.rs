@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-//! Before anything is started: names, trees in use, settings files, `--dry-run`; and throw-away copies.
+//! Before anything is started: names, trees in use, `--dry-run`; and throw-away copies.
 
 use crate::common::{Case, HostState, Outcome, Program, Reason};
 use crate::support::*;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const WAIT: &str = "touch /tmp/up; echo up >/ready; while :; do sleep 1; done";
 
@@ -103,6 +103,20 @@ pub fn missing_and_odd_trees_are_one_error(case: &mut Case) -> Outcome {
     }
     let run = case.spawn().args(["-D", "/", "true"]).run().expect_code(125);
     assert_says(&run, "-x");
+    // Nothing is named, and what looks like a verb is a program.
+    let verb = "\"ps\" is taken as the program to run: verbs are not built yet";
+    for (dir, why) in [(&empty, "has no /usr"), (&PathBuf::from("/"), "is the host's own root")] {
+        for (word, note) in [("ps", true), ("true", false)] {
+            let run = case.spawn().arg(word).dir(dir).run().expect_code(125);
+            for says in ["no tree was named: the current directory", why, "-D DIRECTORY", "-M NAME"] {
+                assert_says(&run, says);
+            }
+            assert_eq!(run.stderr.contains(verb), note, "{run}");
+            assert_eq!(run.stderr.matches("[E").count(), 1, "{run}");
+        }
+        let run = case.spawn_as_nspawn()?.arg("ps").dir(dir).run().expect_code(1);
+        assert_silent_about(&run, "verbs");
+    }
     before.assert_unchanged();
     Ok(())
 }
@@ -116,6 +130,7 @@ pub fn all_mistakes_are_said_at_once(case: &mut Case) -> Outcome {
     for says in ["NoSuchThing", "MemoryMax", "CAP_SYS_TIME"] {
         assert_says(&run, says);
     }
+    assert_eq!(run.stderr.matches("there is no unit property").count(), 1, "said once: {run}");
     before.assert_unchanged();
     Ok(())
 }
@@ -180,28 +195,6 @@ pub fn throw_away_copies(case: &mut Case) -> Outcome {
     drop((first, second));
     assert_eq!(fingerprint(&tree.path), files);
     before.assert_unchanged();
-    Ok(())
-}
-
-/// A `.nspawn` file that would apply is an error that names it, unless settings are switched off.
-pub fn settings_files_are_refused(case: &mut Case) -> Outcome {
-    let tree = Tree::new(case)?;
-    let beside = case.dir().join("tree.nspawn");
-    std::fs::write(&beside, "[Exec]\n")?;
-    for name in BOTH {
-        let status = if name == Name::Spawn { 125 } else { 1 };
-        let run = tree.called(case, name, &[])?.arg("true").run().expect_code(status);
-        assert_says(&run, &format!("the settings file {} applies", beside.display()));
-        tree.called(case, name, &["--settings=no"])?.arg("true").run().expect_code(0);
-        tree.called(case, name, &["-M", "unrelated"])?.arg("true").run().expect_code(0);
-    }
-    let configured = Path::new("/run/systemd/nspawn");
-    std::fs::create_dir_all(configured)?;
-    let file = configured.join("unrelated.nspawn");
-    std::fs::write(&file, "")?;
-    let run = tree.spawn(case, &["-M", "unrelated"]).arg("true").run();
-    std::fs::remove_file(&file)?;
-    assert_says(&run.expect_code(125), &file.display().to_string());
     Ok(())
 }
 

@@ -142,6 +142,23 @@ pub fn no_new_privileges_and_filter(case: &mut Case) -> Outcome {
     Ok(())
 }
 
+/// It would run with what was to be refused; systemd-nspawn takes no notice.
+pub fn a_mistyped_refusal_is_an_error(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let run = tree.spawn(case, &["--system-call-filter=~mkdir mkdrat"]).arg("true").run().expect_code(125);
+    for part in ["no system call is named mkdrat", "--system-call-filter=~mkdir mkdrat", "-mkdrat"] {
+        assert_says(&run, part);
+    }
+    for (name, list) in [(Name::Spawn, "~mkdir mkdirat -mkdrat"), (Name::Nspawn, "~mkdir mkdirat mkdrat")] {
+        let filter = format!("--system-call-filter={list}");
+        let program = tree.called(case, name, &[&filter])?.args(["sh", "-c", "mkdir /x 2>/dev/null || echo refused"]);
+        let run = program.run().expect_code(0);
+        assert_eq!(run.stdout.trim(), "refused", "{name:?}");
+        assert_eq!(run.stderr.contains("no system call is named mkdrat"), name == Name::Nspawn, "{run}");
+    }
+    Ok(())
+}
+
 fn users(case: &Case, tree: &Tree, user: &str) -> Result<[String; 5], Reason> {
     let facts = tree.probe(case, &["-u", user]);
     Ok(["uid", "euid", "gid", "groups", "env.HOME"].map(|k| facts[k].to_owned()))

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Standard input, output and error; the console.
 
-use crate::common::{Case, HostState, Outcome, Program, Pty, pty};
+use crate::common::{Case, HostState, Outcome, Program, Pty, Reason, pty};
 use crate::support::*;
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -54,6 +55,26 @@ pub fn passed_sockets_arrive_with_their_number(case: &mut Case) -> Outcome {
         assert_eq!(fds, ["0", "1", "2", "3", "4"]);
         assert_eq!((&facts["env.LISTEN_FDS"], &facts["env.LISTEN_PID"]), ("2", pid));
     }
+    Ok(())
+}
+
+/// Under our own name; systemd-nspawn passes on whatever it gets.
+pub fn a_directory_from_socket_activation_is_refused(case: &mut Case) -> Outcome {
+    let tree = Tree::with_probe(case)?;
+    let started = |name: Name, redirections: &str, count: u32| {
+        let script = format!("exec {redirections}; export LISTEN_FDS={count} LISTEN_PID=$$; exec \"$@\" /probe");
+        let command = tree.called(case, name, &[])?.command();
+        let run = Program::new("/bin/sh").args(["-c", &script, "sh"]).arg(command.get_program());
+        Ok::<_, Reason>(run.args(command.get_args()).run())
+    };
+    let before = HostState::take(case.dir());
+    let run = started(Name::Spawn, "3</etc/passwd 4</", 3)?.expect_code(125);
+    for part in ["descriptor 4 is a directory", "descriptor 5 is not open", "$LISTEN_FDS", "or start without"] {
+        assert_says(&run, part);
+    }
+    before.assert_unchanged();
+    let run = started(Name::Nspawn, "3</etc/passwd 4</", 2)?.expect_code(0);
+    assert_eq!(Facts::of(&run.stdout.replace('\r', ""))["env.LISTEN_FDS"], *"2");
     Ok(())
 }
 
@@ -170,6 +191,25 @@ pub fn every_console_mode(case: &mut Case) -> Outcome {
     let mut child = terminal.start(&tree.spawn(case, &["--console=interactive"]).arg("/probe"))?;
     terminal.expect("tty=yes", SOON);
     assert_eq!(pty::wait(&mut child, SOON).code(), Some(0));
+    Ok(())
+}
+
+/// The keeper gives the caller's terminal back when the supervisor cannot.
+pub fn a_killed_supervisor_leaves_the_terminal_as_it_was(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    for name in BOTH {
+        let mut pty = Pty::open()?;
+        let before = format!("{:?}", pty.settings()?);
+        let script = "echo up; read x; echo got-$x; sleep 60";
+        let mut child = pty.start(&tree.called(case, name, &[])?.args(["sh", "-c", script]))?;
+        pty.expect("up", SOON);
+        pty.send("typed\r")?;
+        pty.expect("got-typed", SOON);
+        assert_ne!(format!("{:?}", pty.settings()?), before, "{name:?} has not made it raw");
+        child.kill()?;
+        assert_eq!(pty::wait(&mut child, SOON).signal(), Some(9), "{name:?}");
+        eventually("the terminal is as before", || pty.settings().is_ok_and(|now| format!("{now:?}") == before));
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! What the payload finds around itself: variables, names, ids of the machine, credentials, files of the host.
 
-use crate::common::{Case, HostState, Outcome, Reason};
+use crate::common::{Case, HostState, Outcome, Program, Reason, skip};
 use crate::support::*;
 use std::collections::BTreeMap;
 
@@ -39,6 +39,26 @@ fn expected(more: &[(&str, &str)]) -> Result<BTreeMap<String, String>, Reason> {
 
 fn environment(facts: &Facts) -> BTreeMap<String, String> {
     facts.below("env.").map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+}
+
+/// Whoever logged in to start it (pam_loginuid(8)) has not logged in inside.
+pub fn logins_inside_are_their_own(case: &mut Case) -> Outcome {
+    const NOBODY: &str = "4294967295";
+    let tree = Tree::new(case)?;
+    let print = ["/bin/cat", "/proc/self/loginuid"];
+    let set = "echo 1234 >/proc/self/loginuid || exit 77; cat /proc/self/loginuid >&2; exec \"$@\"";
+    for users in ["--private-users=no", "--private-users=pick"] {
+        let command = tree.spawn(case, &["-q", users]).args(print).command();
+        let run = Program::new("/bin/sh").args(["-c", set, "sh"]).arg(command.get_program()).args(command.get_args());
+        let run = run.run();
+        if run.status.code() == Some(77) {
+            return skip("the kernel has no audit, or its login ids cannot be set here");
+        }
+        let run = run.expect_code(0);
+        assert!(run.stderr.starts_with("1234"), "{run}");
+        assert_eq!(run.stdout.trim(), NOBODY, "{users}");
+    }
+    Ok(())
 }
 
 /// Exactly these variables: nothing of the caller's gets through.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The undo list, the keeper and the record, on a real kernel: what is left when processes are killed.
 
+mod occupy;
 mod scenes;
 
 use rustix::process::{Pid, Signal, kill_process};

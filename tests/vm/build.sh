@@ -10,29 +10,34 @@ disk_of() {
     truncate -s "$((used * 5 / 4 + $3))M" "$2" && mkfs.ext4 -q -d "$1" -m 0 "$2" </dev/null
 }
 
-# Boots nothing but what lets /sbin/init of the disk run.
+# Boots nothing but what lets /sbin/init of the disk run. Which drivers are modules differs by kernel.
 make_initrd() {
-    local extracted=$1 initrd=$2 tree module
-    tree=$(mktemp -d "$work/initrd-XXXXXX") || return 1
-    mkdir -p "$tree/bin" "$tree/dev" "$tree/proc" "$tree/root" &&
+    local tree driver version module file number=100
+    tree=$(mktemp -d "$work/initrd-XXXXXX") && version=$(ls "$work/kernel-only/usr/lib/modules") || return 1
+    mkdir -p "$tree/bin" "$tree/dev" "$tree/proc" "$tree/root" "$tree/modules" &&
         cp /bin/busybox "$tree/bin/busybox" || return 1
-    module=$(find "$extracted/usr/lib/modules" -name 'virtio_blk.ko*' | head -n 1)
-    case $module in
-    *.xz) xz -dc "$module" >"$tree/virtio_blk.ko" ;;
-    *.ko) cp "$module" "$tree/virtio_blk.ko" ;;
-    *) false ;;
-    esac || return 1
+    for driver in virtio_pci virtio_blk ext4; do
+        chroot "$work/merged" modprobe --set-version "$version" --show-depends "$driver" >>"$work/drivers" || return 1
+    done
+    # What one needs stands in front of it, and again in front of the next one that needs it.
+    while read -r module; do
+        number=$((number + 1)) file=$tree/modules/$number.ko
+        case $module in
+        *.xz) xz -dc "$work/merged$module" >"$file" ;;
+        *) cp "$work/merged$module" "$file" ;;
+        esac || return 1
+    done < <(awk '$1 == "insmod" && !seen[$2]++ { print $2 }' "$work/drivers")
     cat >"$tree/init" <<'END'
 #!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
-/bin/busybox insmod /virtio_blk.ko
+for module in /modules/*.ko; do /bin/busybox insmod "$module"; done
 /bin/busybox mount -t ext4 /dev/vda /root
 /bin/busybox mount -t ext4 /dev/vdb /root/vm
 /bin/busybox mount --move /dev /root/dev
 exec /bin/busybox switch_root /root /sbin/init
 END
     chmod +x "$tree/init"
-    (cd "$tree" && find . | busybox cpio -o -H newc 2>/dev/null) >"$initrd"
+    (cd "$tree" && find . | busybox cpio -o -H newc 2>/dev/null) >"$1"
 }
 
 # What the disk has beside the nested host's files: the command as a service.
@@ -100,8 +105,8 @@ vm_build() {
             mkdir "$work/image"
             fetch_kernel "$suite" "$work/kernel" || die "cannot fetch the kernel of $suite"
             cp "$work"/kernel/boot/vmlinuz-* "$work/image/kernel" || die "no kernel in the package"
-            make_initrd "$work/kernel" "$work/image/initrd" || die "cannot make the initrd of $suite"
             make_disk "$host" "$work/image/root.img" || die "cannot make the disk of $suite"
+            make_initrd "$work/image/initrd" || die "cannot make the initrd of $suite"
             mv "$work/image" "$image"
         ) || die "cannot make the virtual machine of $suite"
     fi

@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod limits;
+mod nfs;
 mod starts;
 
 use common::runner::{self, cases};
@@ -18,17 +19,20 @@ fn main() -> ExitCode {
     runner::main(
         needs,
         cases![
-            limits::memory_max_as_a_property_holds,
-            limits::memory_max_set_later_holds_and_the_oom_kill_is_reported[120],
-            limits::tasks_max_bounds_a_fork_bomb,
-            limits::cpu_quota_and_weights_reach_the_group,
-            limits::limits_of_the_slice_apply,
-            limits::the_consumption_is_told[90],
-            starts::as_every_user_namespace_asks_for[180],
-            starts::an_idmapped_root_on_ext4_keeps_the_owners,
-            starts::by_every_way_to_run_a_program[120],
+            limits::memory_max_as_a_property_holds[240],
+            limits::memory_max_set_later_holds_and_the_oom_kill_is_reported[240],
+            limits::tasks_max_bounds_a_fork_bomb[240],
+            limits::cpu_quota_and_weights_reach_the_group[240],
+            limits::limits_of_the_slice_apply[240],
+            limits::the_consumption_is_told[240],
+            limits::the_consumption_of_short_runs_is_told[240],
+            starts::as_every_user_namespace_asks_for[240],
+            starts::an_idmapped_root_on_ext4_keeps_the_owners[240],
+            starts::by_every_way_to_run_a_program[240],
             starts::a_debian_tree_boots_reboots_and_powers_off[480],
-            starts::nothing_is_left,
+            nfs::a_tree_on_nfs_starts_without_a_user_namespace[240],
+            nfs::a_tree_on_nfs_that_keeps_root_out[240],
+            starts::nothing_is_left[240],
         ],
     )
 }
@@ -44,8 +48,8 @@ fn needs() -> Outcome {
     Ok(())
 }
 
-/// Everything is ten times slower than on a real machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Everything is ten times slower than on a real machine, more beside other work.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// spawn with one program in a busybox tree of the case's own.
 fn spawn(case: &Case, machine: &str) -> Result<(Program, PathBuf), Reason> {

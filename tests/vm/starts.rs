@@ -2,7 +2,7 @@
 //! Starting on the suite's own kernel, which may lack what newer ones have.
 
 use crate::common::{Case, Outcome, Program};
-use crate::{Running, spawn, wait_until, wait_within};
+use crate::{Running, spawn, wait_within};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -74,7 +74,7 @@ pub fn a_debian_tree_boots_reboots_and_powers_off(case: &mut Case) -> Outcome {
     wait_within(booting, "the boot", || matches!(state().trim(), "running" | "degraded"));
     let first = leader();
     Program::new("machinectl").args(["reboot", "booted"]).run().expect_code(0);
-    wait_until("the reboot", || !matches!(leader(), again if again == first || again.is_empty()));
+    wait_within(booting, "the reboot", || !matches!(leader(), again if again == first || again.is_empty()));
     wait_within(booting, "the second boot", || matches!(state().trim(), "running" | "degraded"));
     Program::new("machinectl").args(["poweroff", "booted"]).run().expect_code(0);
     assert_eq!(running.end(), Some(0), "{}", running.said());

@@ -16,6 +16,11 @@ use serde::Serialize;
 use table::Kind;
 use zbus::Variant;
 
+/// The names of the properties that a scope can have, as `--property=` takes them.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    table::names()
+}
+
 /// A property as it is sent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TypedProperty {
@@ -107,80 +112,84 @@ impl TypedProperty {
 /// What a value must look like, to complete "give …".
 struct Allowed(&'static str);
 
-fn typed(name: &str, value: &str, kind: Kind) -> std::result::Result<TypedProperty, Allowed> {
+type Typing<T> = std::result::Result<T, Allowed>;
+
+fn typed(name: &str, value: &str, kind: Kind) -> Typing<TypedProperty> {
+    let value = value_of(value, kind)?;
+    Ok(TypedProperty::new(sent_as(name, kind, &value), value))
+}
+
+/// The name that PID 1 takes for a value of that type.
+fn sent_as(name: &str, kind: Kind, value: &PropertyValue) -> String {
+    match (kind, value) {
+        (Kind::Delegate, PropertyValue::Texts(_)) => "DelegateControllers".into(),
+        (Kind::Size { .. } | Kind::Tasks { .. }, PropertyValue::U32(_)) => format!("{name}Scale"),
+        (Kind::CpuQuota, _) => "CPUQuotaPerSecUSec".into(),
+        (Kind::Time(_) | Kind::PathNumber(table::Number::Time), _) => in_microseconds(name),
+        _ => name.into(),
+    }
+}
+
+fn value_of(value: &str, kind: Kind) -> Typing<PropertyValue> {
     use PropertyValue as V;
-    let scaled = |permyriad: u32| V::U32(number::scale(permyriad));
-    let same = |value: V| TypedProperty::new(name, value);
     Ok(match kind {
-        Kind::Bool => same(V::Bool(number::boolean(value).ok_or(Allowed("yes or no"))?)),
-        Kind::Text => same(V::Text(value.into())),
-        Kind::Choice(words) => {
-            if !words.split(", ").any(|word| word == value) {
-                return Err(Allowed(words));
-            }
-            same(V::Text(value.into()))
-        }
-        Kind::Words => same(V::Texts(value.split_ascii_whitespace().map(str::to_owned).collect())),
-        Kind::Delegate => match number::boolean(value) {
-            Some(yes) => same(V::Bool(yes)),
-            None => {
-                let controllers = value.split_ascii_whitespace().map(str::to_owned).collect();
-                TypedProperty::new("DelegateControllers", V::Texts(controllers))
-            }
-        },
-        Kind::Signal => {
-            same(V::I32(number::signal(value).ok_or(Allowed("a signal by name (SIGTERM, RTMIN+3) or number"))?))
-        }
-        Kind::Size { empty } | Kind::Tasks { empty } if value.is_empty() => same(V::U64(empty)),
-        Kind::Size { .. } | Kind::Tasks { .. } if value == "infinity" => same(V::U64(u64::MAX)),
-        Kind::Size { .. } => match number::permyriad(value, number::Bound::Whole) {
-            Some(share) => TypedProperty::new(format!("{name}Scale"), scaled(share)),
-            None => {
-                let bytes = number::size(value, 1024);
-                same(V::U64(
-                    bytes.ok_or(Allowed("bytes, with K, M, G, T, P or E, or a percentage up to 100%, or infinity"))?,
-                ))
-            }
-        },
-        Kind::Tasks { .. } => match number::permyriad(value, number::Bound::Whole) {
-            Some(share) => TypedProperty::new(format!("{name}Scale"), scaled(share)),
-            None => same(V::U64(value.parse().map_err(|_| Allowed("a number, a percentage up to 100%, or infinity"))?)),
-        },
-        Kind::Weight if value.is_empty() => same(V::U64(u64::MAX)),
-        Kind::CpuWeight if value == "idle" => same(V::U64(0)),
-        Kind::CpuWeight if value.is_empty() => same(V::U64(u64::MAX)),
+        Kind::Bool => V::Bool(number::boolean(value).ok_or(Allowed("yes or no"))?),
+        Kind::Text => V::Text(value.into()),
+        Kind::Choice(allowed) if !allowed.split(", ").any(|word| word == value) => return Err(Allowed(allowed)),
+        Kind::Choice(_) => V::Text(value.into()),
+        Kind::Words => V::Texts(words(value)),
+        Kind::Delegate => number::boolean(value).map_or_else(|| V::Texts(words(value)), V::Bool),
+        Kind::Signal => V::I32(number::signal(value).ok_or(Allowed("a signal by name (SIGTERM, RTMIN+3) or number"))?),
+        Kind::Size { empty } => amount(value, empty, |text| number::size(text, 1024))
+            .ok_or(Allowed("bytes, with K, M, G, T, P or E, or a percentage up to 100%, or infinity"))?,
+        Kind::Tasks { empty } => amount(value, empty, |text| text.parse().ok())
+            .ok_or(Allowed("a number, a percentage up to 100%, or infinity"))?,
+        Kind::CpuWeight if value == "idle" => V::U64(0),
         Kind::Weight | Kind::CpuWeight => {
-            same(V::U64(number::weight(value).ok_or(Allowed("a weight from 1 to 10000"))?))
+            V::U64(unless_empty(value, number::weight).ok_or(Allowed("a weight from 1 to 10000"))?)
         }
         Kind::CpuQuota => {
-            let share = if value.is_empty() { Some(u64::MAX) } else { number::cpu_quota(value) };
-            let share = share.ok_or(Allowed("a percentage above 0%, 200% for two CPUs"))?;
-            TypedProperty::new("CPUQuotaPerSecUSec", V::U64(share))
+            V::U64(unless_empty(value, number::cpu_quota).ok_or(Allowed("a percentage above 0%, 200% for two CPUs"))?)
         }
-        Kind::Time(unit) => {
-            let time = if value.is_empty() { Some(u64::MAX) } else { number::time(value, unit) };
-            let time = time.ok_or(Allowed("a time span (30s, 5min, 1h 20min) or infinity"))?;
-            TypedProperty::new(in_microseconds(name), V::U64(time))
-        }
-        Kind::PressureLimit => {
-            let share = number::permyriad(value, number::Bound::Whole);
-            same(scaled(share.ok_or(Allowed("a percentage up to 100%"))?))
-        }
-        Kind::Set => same(V::Bytes(number::bit_set(value).ok_or(Allowed("numbers and ranges up to 8191 (0-3,8)"))?)),
-        Kind::DeviceAllow => same(V::Pairs(device_allow(value)?)),
-        Kind::PathNumber(table::Number::Time) => {
-            TypedProperty::new(in_microseconds(name), V::PathNumbers(path_number(value, table::Number::Time)?))
-        }
-        Kind::PathNumber(number_kind) => same(V::PathNumbers(path_number(value, number_kind)?)),
-        Kind::Prefixes => {
-            let list = address::prefixes(value);
-            same(V::Prefixes(list.ok_or(Allowed("addresses (10.0.0.0/8), any, localhost, link-local or multicast"))?))
-        }
+        Kind::Time(unit) => V::U64(
+            unless_empty(value, |text| number::time(text, unit))
+                .ok_or(Allowed("a time span (30s, 5min, 1h 20min) or infinity"))?,
+        ),
+        Kind::PressureLimit => share(value).ok_or(Allowed("a percentage up to 100%"))?,
+        Kind::Set => V::Bytes(number::bit_set(value).ok_or(Allowed("numbers and ranges up to 8191 (0-3,8)"))?),
+        Kind::DeviceAllow => V::Pairs(device_allow(value)?),
+        Kind::PathNumber(kind) => V::PathNumbers(path_number(value, kind)?),
+        Kind::Prefixes => V::Prefixes(
+            address::prefixes(value)
+                .ok_or(Allowed("addresses (10.0.0.0/8), any, localhost, link-local or multicast"))?,
+        ),
         Kind::Filter => {
             let (allow, list) = value.strip_prefix('~').map_or((true, value), |rest| (false, rest));
-            same(V::Filter(allow, list.split_ascii_whitespace().map(str::to_owned).collect()))
+            V::Filter(allow, words(list))
         }
     })
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_ascii_whitespace().map(str::to_owned).collect()
+}
+
+/// An empty value takes a setting back, which PID 1 knows as the largest number.
+fn unless_empty(value: &str, read: impl Fn(&str) -> Option<u64>) -> Option<u64> {
+    if value.is_empty() { Some(u64::MAX) } else { read(value) }
+}
+
+/// What can be said as a number or as a share of what there is.
+fn amount(value: &str, empty: u64, read: impl Fn(&str) -> Option<u64>) -> Option<PropertyValue> {
+    match value {
+        "" => Some(PropertyValue::U64(empty)),
+        "infinity" => Some(PropertyValue::U64(u64::MAX)),
+        _ => share(value).or_else(|| read(value).map(PropertyValue::U64)),
+    }
+}
+
+fn share(value: &str) -> Option<PropertyValue> {
+    number::permyriad(value, number::Bound::Whole).map(|share| PropertyValue::U32(number::scale(share)))
 }
 
 /// PID 1 takes times in microseconds, under a name that says so.
@@ -188,7 +197,7 @@ fn in_microseconds(name: &str) -> String {
     format!("{}USec", name.strip_suffix("USec").or_else(|| name.strip_suffix("Sec")).unwrap_or(name))
 }
 
-fn device_allow(value: &str) -> std::result::Result<Vec<(String, String)>, Allowed> {
+fn device_allow(value: &str) -> Typing<Vec<(String, String)>> {
     if value.is_empty() {
         return Ok(Vec::new());
     }
@@ -201,7 +210,7 @@ fn device_allow(value: &str) -> std::result::Result<Vec<(String, String)>, Allow
     Ok(vec![(device.into(), access.trim().into())])
 }
 
-fn path_number(value: &str, kind: table::Number) -> std::result::Result<Vec<(String, u64)>, Allowed> {
+fn path_number(value: &str, kind: table::Number) -> Typing<Vec<(String, u64)>> {
     use table::Number;
     if value.is_empty() {
         return Ok(Vec::new());
@@ -219,11 +228,24 @@ fn path_number(value: &str, kind: table::Number) -> std::result::Result<Vec<(Str
     }
 }
 
+/// Columns of a terminal that a list is broken for.
+const LINE: usize = 100;
+
 fn known_names(unknown: &str) -> String {
     let mut names: Vec<&str> = table::names().collect();
     let unknown = unknown.to_ascii_lowercase();
     names.sort_by_key(|name| (distance(&unknown, &name.to_ascii_lowercase()), *name));
-    format!("did you mean {}? There are {}", names[0], names.join(", "))
+    let mut text = format!("did you mean {}? There are", names[0]);
+    let mut width = "  help: ".len() + text.len();
+    for (at, name) in names.iter().enumerate() {
+        // A comma may follow.
+        let breaks = width + 1 + name.len() + 1 > LINE;
+        text += if breaks { "\n        " } else { " " };
+        width = if breaks { 8 } else { width + 1 } + name.len() + 1;
+        text += name;
+        text += if at + 1 < names.len() { "," } else { "" };
+    }
+    text
 }
 
 /// Edit distance: insertions, deletions and replacements of bytes.

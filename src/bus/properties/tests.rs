@@ -157,7 +157,10 @@ fn an_unknown_name_is_refused_with_the_nearest_first() {
     let diagnostic = parse("memorymaxx=1").unwrap_err();
     let help = diagnostic.remedy().unwrap();
     assert!(help.starts_with("did you mean MemoryMax? There are MemoryMax, "), "{help}");
-    assert_eq!(help.split(", ").count(), table::names().count());
+    assert_eq!(help.split(',').count(), table::names().count());
+    let shown = diagnostic.to_string();
+    let widest = shown.lines().map(str::len).max();
+    assert!(shown.lines().count() > 10 && widest.is_some_and(|n| (90..=100).contains(&n)), "{widest:?}: {shown}");
 }
 
 #[test]

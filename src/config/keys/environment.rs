@@ -64,6 +64,12 @@ pub const VARIABLES: &[Variable] = &[
     }),
 ];
 
+/// The variables of an environment that make settings.
+pub fn known(environment: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
+    let makes_one = |name: &OsString| VARIABLES.iter().any(|variable| name == variable.name);
+    environment.iter().filter(|(name, _)| makes_one(name)).cloned().collect()
+}
+
 /// Reads the variables into the settings; each wrong or not built one is a diagnostic.
 pub fn apply_environment(settings: &mut Settings, environment: &[(OsString, OsString)]) -> Vec<Diagnostic> {
     let mut refused = Vec::new();

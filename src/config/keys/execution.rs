@@ -2,8 +2,10 @@
 //! What runs, as whom and in which environment.
 
 use super::lacking_mode;
+use crate::config::file::values as grammar;
 use crate::config::{Key, Listing, Said, Section::Exec, Settings, Takes::*, Topic::Execution};
-use crate::model::{EnvAssignment, Signal, StartMode, container_path, split_quoted};
+use crate::error::Origin;
+use crate::model::{EnvAssignment, Signal, StartMode, container_path};
 use std::os::unix::ffi::OsStrExt;
 
 pub(super) const KEYS: &[Key] = &[
@@ -11,17 +13,27 @@ pub(super) const KEYS: &[Key] = &[
         start_as(s, v, StartMode::Pid2)
     })
     .short('a')
-    .file(Exec, "ProcessTwo")
+    .file(Exec, "ProcessTwo", |s| s.start_mode = None)
+    .reads(|s, v| grammar::start_as(s, v, StartMode::Pid2))
+    .default_is("no")
     .mask(0)
     .since("v229"),
     Key::option("boot", Execution, Flag, "Boot the init that the tree has", |s, v| start_as(s, v, StartMode::Boot))
         .short('b')
-        .file(Exec, "Boot")
+        .file(Exec, "Boot", |s| s.start_mode = None)
+        .reads(|s, v| grammar::start_as(s, v, StartMode::Boot))
+        .default_is("no")
         .mask(0),
-    Key::only_file(Exec, "Parameters", Execution, "WORDS", "The program, or the arguments of init", |s, v| {
-        s.argv = split_quoted(v.raw())?;
-        Ok(())
-    })
+    Key::only_file(
+        Exec,
+        "Parameters",
+        Execution,
+        "WORDS",
+        "The program, or the arguments of init",
+        grammar::parameters,
+        |s| s.argv.clear(),
+    )
+    .adds_up()
     .mask(0)
     .since("v226"),
     Key::option("chdir", Execution, Value("PATH"), "Working directory in the container", |s, v| {
@@ -31,38 +43,48 @@ pub(super) const KEYS: &[Key] = &[
             None => v.put(&mut s.chdir, path),
         }
     })
-    .file(Exec, "WorkingDirectory")
+    .file(Exec, "WorkingDirectory", |s| s.chdir = None)
+    .reads(|s, v| grammar::clean_path(&mut s.chdir, v))
     .mask(12)
     .since("v229"),
     Key::option("setenv", Execution, Value("NAME[=VALUE]"), "Set a variable, or pass the caller's on", |s, v| {
         v.add(&mut s.environment, EnvAssignment::parse_os(v.raw())?)
     })
     .short('E')
-    .file(Exec, "Environment")
+    .file(Exec, "Environment", |s| s.environment.clear())
+    .reads(grammar::environment)
+    .adds_up()
     .mask(1)
     .since("v209")
     .secret_after(b'='),
     Key::option("uid", Execution, Value("USER"), "Run the program as this user", user)
         .short('u')
-        .file(Exec, "User")
+        .file(Exec, "User", |s| s.user = None)
+        .reads(grammar::user_of_file)
+        .bad_value(grammar::bad_user)
+        .default_is("root")
         .mask(2),
     Key::option("kill-signal", Execution, Value("SIGNAL"), "What asks the program to end", |s, v| {
         v.one(&mut s.kill_signal)
     })
-    .file(Exec, "KillSignal")
+    .file(Exec, "KillSignal", |s| s.kill_signal = None)
     .mask(4)
     .since("v220")
     .values(Signal::names),
     Key::option("notify-ready", Execution, Value("BOOL"), "Be ready when the payload says that it is", |s, v| {
         v.flag(&mut s.notify_ready)
     })
-    .file(Exec, "NotifyReady")
+    .file(Exec, "NotifyReady", |s| s.notify_ready = None)
+    .reads(|s, v| v.tristate(&mut s.notify_ready))
+    .default_is("no")
     .mask(14)
     .since("v231"),
     Key::option("suppress-sync", Execution, Value("BOOL"), "Make sync calls of the payload do nothing", |s, v| {
         v.flag(&mut s.suppress_sync)
     })
-    .file(Exec, "SuppressSync")
+    .file(Exec, "SuppressSync", |s| s.suppress_sync = None)
+    .reads(|s, v| v.tristate(&mut s.suppress_sync))
+    .default_is("no")
     .mask(33)
     .since("v250")
     .partly(|s| lacking_mode(&s.suppress_sync, "--suppress-sync=", |on| *on)),
@@ -78,6 +100,8 @@ fn start_as(settings: &mut Settings, said: &Said, mode: StartMode) -> Result<(),
     }
     if let Some(before) = &settings.start_mode
         && before.value != mode
+        // A file is overruled; it contradicts nobody.
+        && matches!(before.origin, Origin::Option(_))
     {
         settings.start_mode_clash = Some((before.origin.clone(), said.origin.clone()));
     }

@@ -11,7 +11,8 @@ pub(super) const KEYS: &[Key] = &[
     Key::option("resolv-conf", Integration, Value("MODE"), "Name servers: off, auto, copy-host, …", |s, v| {
         v.one(&mut s.resolv_conf)
     })
-    .file(Exec, "ResolvConf")
+    .file(Exec, "ResolvConf", |s| s.resolv_conf = None)
+    .default_is("auto")
     .mask(21)
     .since("v239")
     .values(|| words(ResolvConf::ALL))
@@ -24,7 +25,8 @@ pub(super) const KEYS: &[Key] = &[
     Key::option("timezone", Integration, Value("MODE"), "Time zone: off, auto, copy, …", |s, v| {
         v.one(&mut s.timezone)
     })
-    .file(Exec, "Timezone")
+    .file(Exec, "Timezone", |s| s.timezone = None)
+    .default_is("auto")
     .mask(23)
     .since("v239")
     .values(|| words(Timezone::ALL))
@@ -35,7 +37,8 @@ pub(super) const KEYS: &[Key] = &[
     Key::option("link-journal", Integration, Value("MODE"), "Share the journal: no, auto, try-guest", |s, v| {
         v.one(&mut s.link_journal)
     })
-    .file(Exec, "LinkJournal")
+    .file(Exec, "LinkJournal", |s| s.link_journal = None)
+    .default_is("auto")
     .trusted()
     .mask(22)
     .since("v187")
@@ -52,25 +55,30 @@ pub(super) const KEYS: &[Key] = &[
         v.path(&mut s.forward_journal)
     })
     .since("v261")
-    .not_built(NO_FORWARD),
+    .not_built(NO_FORWARD)
+    .own_file(Exec, "ForwardJournal", |s| s.forward_journal = None),
     Key::option("forward-journal-max-use", Integration, Value("SIZE"), "Size that it may take", |_, v| {
         parse_size(v.text()?).map(drop)
     })
     .since("v261")
-    .not_built(NO_FORWARD),
+    .not_built(NO_FORWARD)
+    .own_file(Exec, "ForwardJournalMaxUse", |_| {}),
     Key::option("forward-journal-keep-free", Integration, Value("SIZE"), "Size that it leaves free", |_, v| {
         parse_size(v.text()?).map(drop)
     })
     .since("v261")
-    .not_built(NO_FORWARD),
+    .not_built(NO_FORWARD)
+    .own_file(Exec, "ForwardJournalKeepFree", |_| {}),
     Key::option("forward-journal-max-file-size", Integration, Value("SIZE"), "Size of one of its files", |_, v| {
         parse_size(v.text()?).map(drop)
     })
     .since("v261")
-    .not_built(NO_FORWARD),
+    .not_built(NO_FORWARD)
+    .own_file(Exec, "ForwardJournalMaxFileSize", |_| {}),
     Key::option("forward-journal-max-files", Integration, Value("N"), "Number of its files", |_, v| {
         v.text()?.parse::<u64>().map(drop).map_err(|_| "must be a number of files".into())
     })
     .since("v261")
-    .not_built(NO_FORWARD),
+    .not_built(NO_FORWARD)
+    .own_file(Exec, "ForwardJournalMaxFiles", |_| {}),
 ];

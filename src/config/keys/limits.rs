@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Limits of the payload.
 
+use crate::config::file::values as grammar;
 use crate::config::{Key, Section::Exec, Takes::*, Topic::Resources};
 use crate::model::{Rlimit, RlimitResource};
 
 /// One key of a file for each resource; the option names the resource in its value.
 macro_rules! limit {
     ($file:literal, $bit:literal, $help:literal) => {
-        Key::only_file(Exec, $file, Resources, "SOFT[:HARD]", $help, |s, v| {
-            let resource = $file.parse::<RlimitResource>()?;
-            v.add(&mut s.rlimits, Rlimit::parse_for(resource, v.text()?)?)
-        })
+        Key::only_file(
+            Exec,
+            $file,
+            Resources,
+            "SOFT[:HARD]",
+            $help,
+            |s, v| {
+                let resource = $file.parse::<RlimitResource>()?;
+                v.add(&mut s.rlimits, Rlimit::parse_for(resource, v.text()?)?)
+            },
+            |s| s.rlimits.retain(|limit| format!("Limit{}", limit.value.resource) != $file),
+        )
         .trusted()
         .mask($bit)
         .since("v239")
@@ -41,21 +50,25 @@ pub(super) const KEYS: &[Key] = &[
         let number = v.text()?.parse::<i16>().ok().filter(|n| (-1000..=1000).contains(n));
         v.put(&mut s.oom_score_adjust, number.ok_or("must be a number from -1000 to 1000")?)
     })
-    .file(Exec, "OOMScoreAdjust")
+    .file(Exec, "OOMScoreAdjust", |s| s.oom_score_adjust = None)
+    .reads(grammar::oom_score)
     .trusted()
     .mask(19)
     .since("v239"),
     Key::option("cpu-affinity", Resources, Value("CPUS"), "CPUs to run on, as in 0-3,7", |s, v| {
         v.one(&mut s.cpu_affinity)
     })
-    .file(Exec, "CPUAffinity")
+    .file(Exec, "CPUAffinity", |s| s.cpu_affinity = None)
+    .reads(grammar::cpu_affinity)
+    .adds_up()
     .trusted()
     .mask(20)
     .since("v239"),
     Key::option("personality", Resources, Value("ARCH"), "Architecture that uname shows", |s, v| {
         v.one(&mut s.personality)
     })
-    .file(Exec, "Personality")
+    .file(Exec, "Personality", |s| s.personality = None)
+    .reads(|s, v| v.one_or_reset(&mut s.personality))
     .mask(5)
     .since("v209"),
 ];

@@ -65,7 +65,7 @@ pub fn values_not_built(settings: &Settings) -> Vec<Diagnostic> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Does, Listing, Takes, Topic};
+    use super::super::{Does, FileKey, Invocation, Listing, Takes, Topic};
     use super::*;
     use std::collections::BTreeSet;
 
@@ -82,7 +82,7 @@ mod tests {
         assert_unique(all().map(|k| k.id));
         assert_unique(all().filter_map(|k| k.long));
         assert_unique(all().filter_map(|k| k.short));
-        assert_eq!(assert_unique(all().filter_map(|k| k.file.map(|(_, name)| name))), 65);
+        assert_eq!(assert_unique(all().filter_map(|k| k.in_files_of(Invocation::SystemdNspawn).map(|f| f.name))), 65);
     }
 
     #[test]
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn settings_of_files_are_masked_and_named() {
         for key in all() {
-            if let Some((_, name)) = key.file {
+            if let Some(FileKey { name, .. }) = key.in_files_of(Invocation::SystemdNspawn) {
                 assert!(key.mask.is_some(), "{name} is in files, so an option must be able to hide it");
                 assert!(matches!(key.does, Does::Set(_)), "{name}");
             }

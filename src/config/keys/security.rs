@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! What the payload may do.
 
+use crate::config::file::values as grammar;
 use crate::config::{Key, Section::Exec, Takes::*, Topic::Security};
 use crate::model::{CapabilityWords, FilterWords, capability_names};
 
@@ -10,7 +11,9 @@ pub(super) const KEYS: &[Key] = &[
     Key::option("capability", Security, Value("CAP,…"), "Let the payload have more capabilities", |s, v| {
         v.many(&mut s.capability)
     })
-    .file(Exec, "Capability")
+    .file(Exec, "Capability", |s| s.capability.clear())
+    .reads(|s, v| grammar::capabilities(&mut s.capability, v))
+    .adds_up()
     .trusted()
     .mask(3)
     .since("v186")
@@ -18,7 +21,9 @@ pub(super) const KEYS: &[Key] = &[
     Key::option("drop-capability", Security, Value("CAP,…"), "Take capabilities away", |s, v| {
         v.many(&mut s.drop_capability)
     })
-    .file(Exec, "DropCapability")
+    .file(Exec, "DropCapability", |s| s.drop_capability.clear())
+    .reads(|s, v| grammar::capabilities(&mut s.drop_capability, v))
+    .adds_up()
     .mask(3)
     .since("v209")
     .values(capability_names),
@@ -32,7 +37,9 @@ pub(super) const KEYS: &[Key] = &[
             list => v.add(&mut s.ambient_capability, list),
         },
     )
-    .file(Exec, "AmbientCapability")
+    .file(Exec, "AmbientCapability", |s| s.ambient_capability.clear())
+    .reads(|s, v| grammar::capabilities(&mut s.ambient_capability, v))
+    .adds_up()
     .trusted()
     .mask(3)
     .since("v248")
@@ -40,7 +47,9 @@ pub(super) const KEYS: &[Key] = &[
     Key::option("no-new-privileges", Security, Value("BOOL"), "Let no exec gain privileges", |s, v| {
         v.flag(&mut s.no_new_privileges)
     })
-    .file(Exec, "NoNewPrivileges")
+    .file(Exec, "NoNewPrivileges", |s| s.no_new_privileges = None)
+    .reads(|s, v| v.tristate(&mut s.no_new_privileges))
+    .default_is("no")
     .mask(18)
     .since("v239"),
     Key::option(
@@ -50,7 +59,9 @@ pub(super) const KEYS: &[Key] = &[
         "Allow or (~) deny system calls and @groups",
         |s, v| v.many(&mut s.system_call_filter),
     )
-    .file(Exec, "SystemCallFilter")
+    .file(Exec, "SystemCallFilter", |s| s.system_call_filter.clear())
+    .reads(grammar::system_calls)
+    .adds_up()
     .trusted()
     .mask(16)
     .since("v235"),
@@ -72,7 +83,9 @@ pub(super) const KEYS: &[Key] = &[
             }
         },
     )
-    .file(Exec, "RestrictAddressFamilies")
+    .file(Exec, "RestrictAddressFamilies", |s| s.address_families.clear())
+    .reads(grammar::address_families)
+    .adds_up()
     .mask(34)
     .since("v261"),
     Key::option("selinux-context", Security, Value("LABEL"), "SELinux label of the payload", |s, v| {
@@ -80,11 +93,13 @@ pub(super) const KEYS: &[Key] = &[
     })
     .short('Z')
     .since("v209")
-    .not_built(NO_SELINUX),
+    .not_built(NO_SELINUX)
+    .own_file(Exec, "SELinuxContext", |s| s.selinux_context = None),
     Key::option("selinux-apifs-context", Security, Value("LABEL"), "SELinux label of the API file systems", |s, v| {
         v.string(&mut s.selinux_apifs_context)
     })
     .short('L')
     .since("v209")
-    .not_built(NO_SELINUX),
+    .not_built(NO_SELINUX)
+    .own_file(Exec, "SELinuxAPIFSContext", |s| s.selinux_apifs_context = None),
 ];

@@ -2,8 +2,9 @@
 //! User namespaces.
 
 use super::{lacking_mode, words};
+use crate::config::file::values as grammar;
 use crate::config::{Key, Listing, Section::*, Takes::*, Topic::Users};
-use crate::model::{Ownership, PrivateUsers};
+use crate::model::{Ownership, PrivateUsers, number};
 
 pub(super) const KEYS: &[Key] = &[
     Key::option(
@@ -16,7 +17,10 @@ pub(super) const KEYS: &[Key] = &[
             Some(_) => v.one(&mut s.private_users),
         },
     )
-    .file(Exec, "PrivateUsers")
+    .file(Exec, "PrivateUsers", |s| s.private_users = None)
+    .reads(grammar::private_users)
+    .bad_value(grammar::bad_users)
+    .default_is("no")
     .trusted()
     .mask(13)
     .since("v220")
@@ -24,7 +28,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::option("private-users-ownership", Users, Value("MODE"), "How owners appear: off, map, auto", |s, v| {
         v.one(&mut s.ownership)
     })
-    .file(Files, "PrivateUsersOwnership")
+    .file(Files, "PrivateUsersOwnership", |s| s.ownership = None)
     .trusted()
     .mask(13)
     .since("v230")
@@ -36,17 +40,19 @@ pub(super) const KEYS: &[Key] = &[
     Key::option("private-users-chown", Users, Optional("ANY"), "Change the owners of the tree", |s, v| {
         v.put(&mut s.ownership, Ownership::Chown)
     })
-    .file(Files, "PrivateUsersChown")
+    .file(Files, "PrivateUsersChown", |s| s.ownership = None)
+    .reads(grammar::chown)
     .trusted()
     .mask(13)
     .since("v230")
     .listing(Listing::Hidden)
     .not_built("owners in the tree are never changed; --private-users-ownership=map maps them"),
     Key::option("private-users-delegate", Users, Value("N"), "Ranges of ids to delegate", |s, v| {
-        let number = v.text()?.parse::<u32>().map_err(|_| "must be a number of ranges")?;
+        let number = number(v.text()?).and_then(|n| u32::try_from(n).ok()).ok_or("must be a number of ranges")?;
         v.put(&mut s.delegate, number)
     })
-    .file(Exec, "PrivateUsersDelegate")
+    .file(Exec, "PrivateUsersDelegate", |s| s.delegate = None)
+    .default_is("0")
     .trusted()
     .mask(13)
     .since("v260")

@@ -188,7 +188,22 @@ impl ImageRoot {
     }
 
     fn failed(&self, verb: &str, path: &Path, errno: Errno) -> Diagnostic {
-        Diagnostic::new(Code::Prepare, format!("cannot {verb} {}", self.show(path))).errno(errno)
+        let d = Diagnostic::new(Code::Prepare, format!("cannot {verb} {}", self.show(path))).errno(errno);
+        match remedy(errno) {
+            Some(remedy) => d.help(remedy),
+            None => d,
+        }
+    }
+}
+
+/// What helps where the file system refuses root: only one does that is served by somebody else, a program or a machine.
+pub fn remedy(errno: Errno) -> Option<&'static str> {
+    match errno {
+        Errno::ACCESS if rustix::process::geteuid().is_root() => {
+            Some("let root in: mount it with allow_other or allow_root (FUSE), export it with no_root_squash (NFS)")
+        }
+        Errno::NOTCONN | Errno::STALE => Some("what serves this file system is gone: unmount it and mount it again"),
+        _ => None,
     }
 }
 

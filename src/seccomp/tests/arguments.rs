@@ -227,6 +227,17 @@ fn mistakes_and_warnings_are_worded() {
     assert!(text[0].starts_with("unknown group of system calls @nonsense"), "{}", text[0]);
     assert!(text[0].contains("--system-call-filter=@nonsense") && text[0].contains("@system-service"), "{}", text[0]);
 
+    let edits = lists(&["~kill frobnicate -frobnicate -@more -kill"]);
+    let errors = compile(&FilterRequest { edits: &edits, ..request(Posture::Spawn) }).unwrap_err();
+    let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    assert!(text.len() == 1 && text[0].starts_with("no system call is named frobnicate, so it"), "{text:?}");
+    let edits = lists(&["~-frobnicate -@more -mkdir"]);
+    let filter = build(FilterRequest { edits: &edits, ..request(Posture::Spawn) });
+    assert_eq!((on_x86_64(&filter, "x86-64", "mkdir", &[]), filter.explain.warnings.len()), (errno(1), 0));
+    let edits = lists(&["~frobnicate"]);
+    let filter = build(FilterRequest { edits: &edits, ..request(Posture::SystemdNspawn) });
+    assert!(filter.explain.warnings[0].contains("nothing is refused"), "{:?}", filter.explain.warnings);
+
     let edits = lists(&["frobnicate", "@aio"]);
     let filter = build(FilterRequest { edits: &edits, log: Log::Refusals, ..request(Posture::Spawn) });
     assert!(filter.explain.warnings[0].contains("frobnicate"));

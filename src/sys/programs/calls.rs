@@ -70,6 +70,7 @@ mod number {
 }
 // Since 5.0 a new call has the same number everywhere.
 const PIDFD_SEND_SIGNAL: usize = 424;
+const CLONE3: usize = 435;
 const CLOSE_RANGE: usize = 436;
 const OPENAT2: usize = 437;
 
@@ -276,6 +277,15 @@ pub fn next_signal(timeout: Option<Time>) -> Result<i32> {
     let all = u64::MAX;
     let timeout = timeout.as_ref().map_or(core::ptr::null(), |t| t as *const Time);
     call!(number::SIGTIMEDWAIT, &all as *const u64, 0, timeout, size_of::<u64>()).map(|signal| signal as i32)
+}
+
+/// Makes a child with a copy of this memory in a control group (clone3(2), CLONE_INTO_CGROUP): 0 in the child.
+pub fn fork_into(group: i32) -> Result<usize> {
+    const CLONE_INTO_CGROUP: u64 = 1 << 33;
+    // `struct clone_args` of linux/sched.h: flags, exit signal and control group.
+    let mut arguments = [0u64; 11];
+    (arguments[0], arguments[4], arguments[10]) = (CLONE_INTO_CGROUP, SIGCHLD as u64, group as u64);
+    call!(CLONE3, arguments.as_ptr(), size_of_val(&arguments))
 }
 
 /// Reaps one child that has ended: its pid and wait status, or `None` when none has.

@@ -22,16 +22,16 @@ use calls::{EACCES, ENOENT, ENOTDIR};
 
 fn main(arguments: rt::Arguments) -> i32 {
     let number = |index| arguments.get(index).and_then(|text| number(text.to_bytes()));
-    let (Some(report), Some(paths)) = (number(1), number(2)) else { return 255 };
+    let (Some(report), Some(paths)) = (number(1), number(2)) else { return not_ours() };
     if calls::close_on_exec(report).is_err() {
-        return 255;
+        return not_ours();
     }
     let rest = 4 + 2 * paths as usize;
     let mut worst = (ENOENT, 0);
     for i in 0..paths {
         let at = 3 + 2 * i as usize;
-        let (Some(path), Some(first)) = (arguments.get(at), arguments.get(at + 1)) else { return 255 };
-        let Some((argv, env)) = arguments.words(first, rest) else { return 255 };
+        let (Some(path), Some(first)) = (arguments.get(at), arguments.get(at + 1)) else { return not_ours() };
+        let Some((argv, env)) = arguments.words(first, rest) else { return not_ours() };
         // As execvp(3): what is not there is passed over, what may not be executed is remembered.
         match calls::execute(path, argv, env) {
             ENOENT | ENOTDIR => {}
@@ -45,6 +45,13 @@ fn main(arguments: rt::Arguments) -> i32 {
     // The supervisor is gone if this fails, and ends us by other means.
     let _told = calls::write(report, &wire::exec_failed(worst.0, worst.1));
     1
+}
+
+/// The words are somebody else's: the image names `/proc/self/exe` where its own program should be.
+fn not_ours() -> i32 {
+    // Whoever closed it does not want to know.
+    let _told = calls::write(2, b"spawn: the program, its interpreter or its loader is a link to /proc/self/exe, which is no program of the image\n");
+    255
 }
 
 fn number(text: &[u8]) -> Option<i32> {

@@ -28,6 +28,9 @@ use wire::Op;
 
 const SUPERVISOR: i32 = 0;
 const SUPERVISOR_PIDFD: i32 = 1;
+/// How long messages are left in the connection once some have come: a start sends two dozen within some milliseconds, and
+/// each would wake us. The connection holds hundreds; a supervisor that fills it waits for us.
+const GATHER_MS: u64 = 50;
 /// How long one release may wait for something to be gone.
 const PATIENCE_MS: u64 = 2000;
 /// How long systemd may take to make the scope that the killed supervisor has asked for, or to clear it away.
@@ -65,12 +68,16 @@ enum Ending {
 /// Follows the supervisor until it is done or gone.
 fn listen(list: &mut List) -> Ending {
     let mut buffer = [0u8; wire::HEADER + wire::MAX_ONE_TEXT];
+    let mut more_follows = false;
     loop {
+        // The end of the connection shows in any case (POLLHUP).
+        let (wanted, limit) = if more_follows { (0, Some(Time::milliseconds(GATHER_MS))) } else { (POLLIN, None) };
         let mut polls =
-            [Poll { fd: SUPERVISOR, wanted: POLLIN, got: 0 }, Poll { fd: SUPERVISOR_PIDFD, wanted: POLLIN, got: 0 }];
-        if calls::poll(&mut polls, None) == Err(calls::EINTR) {
+            [Poll { fd: SUPERVISOR, wanted, got: 0 }, Poll { fd: SUPERVISOR_PIDFD, wanted: POLLIN, got: 0 }];
+        if calls::poll(&mut polls, limit) == Err(calls::EINTR) {
             continue;
         }
+        more_follows = false;
         // The messages first: what a killed supervisor had sent is still to be taken in.
         loop {
             let (length, fd) = match calls::receive(SUPERVISOR, &mut buffer) {
@@ -83,6 +90,7 @@ fn listen(list: &mut List) -> Ending {
             if let Some(ending) = take_in(list, &buffer[..length], fd) {
                 return ending;
             }
+            more_follows = true;
         }
         // A clone of the supervisor may hold the other end of the connection open, so its death is looked for as well.
         if polls[1].got != 0 {
@@ -100,6 +108,13 @@ fn take_in(list: &mut List, message: &[u8], fd: Option<i32>) -> Option<Ending> {
             let _moved = group::stay();
             fd
         }
+        Some((Op::Occupy, _, text)) => {
+            if let (Ok(path), Some(pipe)) = (CStr::from_bytes_until_nul(text), fd) {
+                // Only figures are lost without it.
+                let _occupied = group::occupy(path, pipe);
+            }
+            fd
+        }
         Some((op, id, text)) if list.push(id, op, fd, text) => None,
         _ => fd,
     };
@@ -112,7 +127,7 @@ fn take_in(list: &mut List, message: &[u8], fd: Option<i32>) -> Option<Ending> {
 fn undo(op: Op, fd: i32, text: &[u8]) -> calls::Result<()> {
     let path = CStr::from_bytes_until_nul(text).map_err(|_| calls::ENOENT)?;
     match op {
-        Op::Done | Op::Released | Op::Hold | Op::StayInGroup => {}
+        Op::Done | Op::Released | Op::Hold | Op::StayInGroup | Op::Occupy => {}
         Op::KillProcess => {
             calls::pidfd_kill(fd)?;
             calls::poll(&mut [Poll { fd, wanted: POLLIN, got: 0 }], Some(Time::milliseconds(PATIENCE_MS)))?;

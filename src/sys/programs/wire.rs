@@ -53,6 +53,8 @@ pub enum Op {
     RemoveZone,
     /// text: a port that is forwarded no longer: family (`AF_*`), protocol (`IPPROTO_*`) and port, in decimal with blanks.
     StopForward,
+    /// text: path of a control group that shall have a process until the pipe (fd) ends. Not kept.
+    Occupy,
 }
 
 impl Op {
@@ -77,6 +79,7 @@ impl Op {
             Op::DeleteInside,
             Op::RemoveZone,
             Op::StopForward,
+            Op::Occupy,
         ];
         ALL.get((number as usize).wrapping_sub(1)).copied()
     }
