@@ -194,12 +194,9 @@ fn mistakes_name_the_option_and_what_is_allowed() {
         ("--restrict-address-families=inet", &[(Code::OptionValue, "--restrict-address-families=inet: 'inet' is not")]),
         ("--rlimit=NOFILE=2:1", &[(Code::OptionValue, "--rlimit=NOFILE=2:1: the soft limit must not be above")]),
         ("-i /x", &[(Code::NotBuiltYet, "--image= is not built yet")]),
-        ("--volatile", &[(Code::NotBuiltYet, "--volatile=yes is not built yet")]),
         ("--user", &[(Code::NotBuiltYet, "--user (a machine of the calling user) is not built yet")]),
         ("--user -- cmd", &[(Code::NotBuiltYet, "--user (a machine of the calling user) is not built yet")]),
         ("--share-system", &[(Code::NotBuiltYet, "--share-system is not built yet")]),
-        ("--bind=/a:/b:owneridmap", &[(Code::NotBuiltYet, "the option owneridmap of --bind= is not built yet")]),
-        ("--resolv-conf=bind-stub", &[(Code::NotBuiltYet, "--resolv-conf=bind-stub is not built yet")]),
         ("--bind-user=a --bind-user=b", &[(Code::NotBuiltYet, "--bind-user= is not built yet")]),
         (
             "--image=/x --nosuch -kb --oom-score-adjust=x --vers=1 -Z l -p 80 --bind",

@@ -35,6 +35,7 @@ codes! {
     NameBusy = 204, "the machine name is in use";
     NameUnusable = 205, "no machine name could be derived, or it is not valid";
     ImageObject = 206, "something in the image is not what it must be";
+    TreeNotCopied = 207, "the tree could not be copied";
     // 03xx this machine
     NeedRoot = 301, "a power is missing that the start needs";
     KernelTooOld = 302, "the kernel lacks something that was asked for";

@@ -8,6 +8,7 @@ mod child;
 mod init;
 mod mounting;
 mod ops;
+mod overlay;
 mod places;
 mod report;
 mod resolve;
@@ -17,4 +18,5 @@ mod words;
 
 pub use init::{Handover, Init, Stdio, Stub};
 pub use ops::{Create, Op, OpKind, OwnFs, Stager};
+pub use overlay::{Layer, LayerFrom, Overlay, Top, UPPER, UPPER_HOLDER, WORK};
 pub use start::{Channels, Cloned, Entered, Mapped, Mapping, Released, start};

@@ -23,11 +23,11 @@ use std::mem::MaybeUninit;
 const EMPTY_BOTH: MoveMountFlags =
     MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH.union(MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH);
 
-fn borrow(fd: &RawFd) -> BorrowedFd<'_> {
+pub(super) fn borrow(fd: &RawFd) -> BorrowedFd<'_> {
     crate::sys::process::borrow_fd(*fd)
 }
 
-fn attach(mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> Result<(), Errno> {
+pub(super) fn attach(mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> Result<(), Errno> {
     move_mount(mount, c"", at, c"", EMPTY_BOTH)
 }
 
@@ -51,6 +51,7 @@ pub fn attach_overlay(
     move_mount(borrow(&scratch), c"", rustix::fs::CWD, at, empty_from).during(Part::Attach)?;
     move_mount(borrow(&lower), c"", rustix::fs::CWD, lower_at.as_c_str(), empty_from).during(Part::Attach)?;
     let fs = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC).during(Part::Configure)?;
+    fsconfig_set_string(&fs, c"source", c"overlay").during(Part::Configure)?;
     for (key, value) in [(c"lowerdir", lower_at), (c"upperdir", upper), (c"workdir", work)] {
         fsconfig_set_string(&fs, key, value.as_c_str()).during(Part::Configure)?;
     }
@@ -96,6 +97,7 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
             let Some(at) = places.target(path, create)? else { return Ok(()) };
             attach_fitting(root, mount.as_fd(), at.as_fd())
         }
+        OpKind::Overlay(overlay) => super::overlay::mount(places, overlay),
         OpKind::Cover { target: path, create } => cover(places, path, *create),
         OpKind::Own { fs, attributes, target: path, create } => {
             let mount = own_fs(*fs, *attributes).during(Part::Configure)?;
@@ -124,6 +126,13 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
             rustix::fs::symlinkat(text.as_c_str(), &dir, temporary.as_c_str()).during(Part::Create)?;
             rename_over(&dir, temporary, name)
         }
+        OpKind::RemoveFile { dir, name } => {
+            let dir = open_inside(root, dir, OFlags::PATH | OFlags::DIRECTORY).during(Part::Open)?;
+            match rustix::fs::unlinkat(&dir, name.as_c_str(), rustix::fs::AtFlags::empty()) {
+                Err(Errno::NOENT) => Ok(()),
+                r => r.during(Part::Write),
+            }
+        }
         OpKind::WriteSysctl { path, text } => {
             let file = open_inside(root, path, OFlags::WRONLY).during(Part::Open)?;
             write_all(file.as_fd(), text.to_bytes()).during(Part::Write)
@@ -135,7 +144,7 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
 
 /// A directory on a directory, anything else on what is no directory, and nothing on the root itself: a link in the
 /// image may lead there, and what is below would then no longer be reached.
-fn attach_fitting(root: BorrowedFd<'_>, mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> Result<(), Fault> {
+pub(super) fn attach_fitting(root: BorrowedFd<'_>, mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> Result<(), Fault> {
     let (target, top) = (rustix::fs::fstat(at).during(Part::Open)?, rustix::fs::fstat(root).during(Part::Open)?);
     if (target.st_dev, target.st_ino) == (top.st_dev, top.st_ino) {
         return Err((Part::Type, Errno::BUSY));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! What the children are handed: prepared data only, so that nothing is allocated, looked up or formatted after `clone`.
 
+use super::overlay::Overlay;
 use rustix::fd::{OwnedFd, RawFd};
 use rustix::mount::MountAttrFlags;
 use std::ffi::{CStr, CString};
@@ -101,6 +102,8 @@ pub enum OpKind {
         /// When it is missing; [`Create::Dir`] stands for what fits the source.
         create: Create,
     },
+    /// Mounts directories on top of each other.
+    Overlay(Overlay),
     /// Covers a file or directory with the node of mode 000 of its type.
     Cover {
         /// What is covered.
@@ -135,6 +138,13 @@ pub enum OpKind {
         bytes: Vec<u8>,
         /// Replaced atomically instead of truncated.
         replace: bool,
+    },
+    /// Removes a file of the image; one that is not there is no failure.
+    RemoveFile {
+        /// The directory.
+        dir: CString,
+        /// The file's name in it.
+        name: CString,
     },
     /// Replaces a name by a symlink when the link leads to something, else covers it with a file of the host.
     Link {

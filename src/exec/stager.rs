@@ -107,7 +107,7 @@ fn end_with_parent() -> Result<(), Fault> {
 
 /// Takes on the file system ids of that user and group. The kernel drops the death signal with every change of them
 /// (`commit_creds()` of kernel/cred.c).
-fn act_as((uid, gid): (u32, u32)) -> Result<(), Fault> {
+pub(super) fn act_as((uid, gid): (u32, u32)) -> Result<(), Fault> {
     set_fs_ids(uid, gid).during(Part::Whole)?;
     end_with_parent()
 }
@@ -160,7 +160,7 @@ fn perform<'a>(
             (OpKind::Pivot, _) => mounting::pivot().and_then(|root| {
                 // What is made in the image from here on belongs to the container's root.
                 act_as(program.root_ids)?;
-                *places = Some(Places { root, proc: None, descriptors });
+                *places = Some(Places { root, proc: None, root_ids: program.root_ids, descriptors });
                 Ok(())
             }),
             (kind, Some(places)) => mounting::below(places, kind, init),

@@ -4,7 +4,7 @@
 use super::report::{InitStep, Part, Record, Stage};
 use crate::error::{Code, Diagnostic};
 use crate::model::StartMode;
-use crate::plan::{Action, Plan, Source, UserNamespace, escape};
+use crate::plan::{Action, MountStep, Plan, Source, UserNamespace, escape};
 use rustix::io::Errno;
 
 /// The diagnostic for a failed or skipped step.
@@ -63,11 +63,18 @@ fn stager(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
     }
     match (record.part, errno) {
         (Part::Type, _) => d.help("a directory can only be mounted on a directory, a file on a file"),
+        (Part::Configure, _) if matches!(&step.action, Action::Mount(m) if is_overlay(m)) => {
+            d.help("the upper directory must not be on an overlay or a network file system, nor inside a lower one")
+        }
         (Part::Create, Errno::ROFS) => d.help("make the mount point in the image, or start without --read-only"),
         (Part::Open, Errno::NOENT) => d.help("name a file or directory that the image has"),
         (Part::Open, Errno::LOOP) => d.help("the path leads through too many or through magic links in the image"),
         _ => d,
     }
+}
+
+fn is_overlay(mount: &MountStep) -> bool {
+    matches!(mount.source, Source::Overlay { .. })
 }
 
 /// Whether [`describe`] says which part it was.
@@ -86,8 +93,10 @@ fn describe(action: &Action, part: Part) -> (String, Code) {
     let what = match action {
         Action::MountTree { source, .. } => format!("cannot mount the tree {}", source.display()),
         Action::MountOverlay { lower, .. } => format!("cannot mount a throw-away layer above {}", lower.display()),
+        Action::MountEmpty { .. } => "cannot mount an empty root in memory".into(),
         Action::PivotRoot => "cannot make the tree the root directory".into(),
         Action::WriteFile { path, .. } => format!("cannot write {} of the image", path.display()),
+        Action::RemoveFile { path } => format!("cannot remove {} of the image", path.display()),
         Action::TimezoneLink { zone } => format!("cannot set the time zone {zone} in the image"),
         Action::Mount(m) => {
             let target = m.target.display();
@@ -100,6 +109,9 @@ fn describe(action: &Action, part: Part) -> (String, Code) {
                 Source::Mqueue => "mqueue".into(),
                 Source::Host { path, .. } => path.display().to_string(),
                 Source::Inside { path, .. } => format!("{} of the container", path.display()),
+                Source::OldRoot { .. } => "the whole tree".into(),
+                Source::Usr { .. } => "/usr of the tree".into(),
+                Source::Overlay { .. } => "an overlay".into(),
                 Source::Shared { what } => what.words().into(),
                 Source::Inaccessible => "an inaccessible node".into(),
             };
@@ -108,6 +120,9 @@ fn describe(action: &Action, part: Part) -> (String, Code) {
                 Part::Create => format!("cannot make the mount point {target} in the image"),
                 Part::Type => format!("cannot mount {source} on {target}, which is of another type"),
                 Part::Attributes => format!("cannot set the mount flags of {target}"),
+                Part::Source if is_overlay(m) => {
+                    format!("cannot open a layer of the overlay on {target}")
+                }
                 Part::Source => format!("cannot open {source}"),
                 Part::Helper => format!("cannot start the helper that mounts {source}"),
                 _ => format!("cannot mount {source} on {target}"),

@@ -59,6 +59,12 @@ impl IdMap {
         Self(vec![MapLine { on_disk: owner.0, seen_as, count: 1 }])
     }
 
+    /// What an owner on disk is seen as; `None` for the overflow id.
+    pub fn seen(&self, on_disk: u32) -> Option<u32> {
+        let line = self.0.iter().find(|l| on_disk >= l.on_disk && on_disk - l.on_disk < l.count)?;
+        line.seen_as.checked_add(on_disk - line.on_disk)
+    }
+
     /// The lines.
     pub fn lines(&self) -> &[MapLine] {
         &self.0
@@ -169,6 +175,13 @@ mod tests {
         let owner = SourceOwner(1000);
         assert_eq!(IdMap::of_owner(owner, SeenAs::ContainerRoot(range(524288))).text(), "1000 524288 1\n");
         assert_eq!(IdMap::of_owner(owner, SeenAs::OwnerOfTarget(524321)).text(), "1000 524321 1\n");
+    }
+
+    #[test]
+    fn owners_are_looked_up() {
+        let map = IdMap::of_range(range(524288));
+        let seen = [0, 1000, 65535, 65536, HOST_ROOT_ON_DISK].map(|id| map.seen(id));
+        assert_eq!(seen, [Some(524288), Some(525288), Some(589823), None, Some(0)]);
     }
 
     #[test]

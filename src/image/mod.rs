@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The tree of a container: finding and locking it, reading and writing in it, the ids that its users have on the host.
 
-pub mod find;
+pub mod copy;
+mod find;
+mod give;
 pub mod idmap;
 pub mod inside;
 pub mod lock;
@@ -14,7 +16,9 @@ pub(crate) mod testing;
 pub mod uid_range;
 pub mod users;
 
+pub use copy::{copy_tree, make_from_template};
 pub use find::{default_tree, find_machine};
+pub use give::{BUSY_BASE, give_tree, is_half_given};
 pub use idmap::{IdMap, MapNamespace, MountsBelow, SeenAs, SourceOwner, idmap_supported};
 pub use inside::{Crossing, Found, ImageRoot, LastLink, Owner, remedy};
 pub use lock::{TreeLock, lock_tree};

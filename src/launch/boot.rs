@@ -53,8 +53,11 @@ impl Boot {
             Unit::Scope { .. } => None,
             Unit::Keep | Unit::Own { .. } => Some(place::make_now(session, undo, &mut releases)?),
         };
-        let Prepared { stager, init, pty, relays, passed, children_ends, held } =
+        let Prepared { stager, init, pty, relays, passed, children_ends, held, releases: of_mounts } =
             prepare(session, shared, &notify, early.as_ref())?;
+        for (release, words) in of_mounts {
+            releases.push(undo.push(release, words)?);
+        }
         let mut cloned = exec::start(&stager, &init, &passed)?;
         releases.push(undo.push(kill(cloned.pidfd())?, "the process that builds the mounts")?);
         // The children have their copies; the memory of the programs is not needed any more either.

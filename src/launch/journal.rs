@@ -2,7 +2,7 @@
 //! `--link-journal=`: the host's journalctl(1) gets to see the container's journal.
 
 use super::Session;
-use crate::error::{Origin, Result, Sourced};
+use crate::error::{Code, Diagnostic, Origin, Result, Sourced};
 use crate::log::journal_link::{JOURNAL_DIRECTORY, LinkPlan, LinkRequest, TreeKind, is_optional, plan};
 use crate::log::journal_link_apply::{Applied, HostJournal, LinkUndo, Owner, apply, observe};
 use crate::log::{self, MessageId};
@@ -53,16 +53,23 @@ fn make(session: &Session<'_>, done: &mut Vec<LinkUndo>) -> Result<Option<Shared
             true => TreeKind::Ephemeral,
             false => TreeKind::Directory,
         },
-        tree: &tree.path,
+        tree: session.tree.path(),
         machine_id: Some(session.uuid),
         host_id: crate::image::host_machine_id(),
     };
     let host = HostJournal::open(Path::new(JOURNAL_DIRECTORY))?;
     let entry = observe(host.as_ref(), session.uuid)?;
     let decided = match plan(&request, &entry)? {
-        LinkPlan::Guest { .. } | LinkPlan::Host { .. } if tree.read_only => {
-            LinkPlan::Skip("its tree is read-only".into())
-        }
+        LinkPlan::Guest { .. } | LinkPlan::Host { .. } if tree.read_only => match is_optional(mode) {
+            true => LinkPlan::Skip("its tree is read-only".into()),
+            false => {
+                let what = "cannot link the journal of the machine to the host's";
+                return Err(Diagnostic::new(Code::JournalLink, what)
+                    .cause("its tree is read-only")
+                    .origin(&request.mode.origin)
+                    .help("use --link-journal=try-guest to run without the link, or --link-journal=no"));
+            }
+        },
         decided => decided,
     };
     if let LinkPlan::Skip(why) = &decided {
@@ -80,7 +87,7 @@ fn make(session: &Session<'_>, done: &mut Vec<LinkUndo>) -> Result<Option<Shared
         _ => 0,
     };
     let owner = Owner { uid: id, gid: id };
-    Ok(match apply(&decided, &host, (session.tree.fd(), &tree.path), owner, done)? {
+    Ok(match apply(&decided, &host, (session.tree.fd(), session.tree.path()), owner, done)? {
         Applied::Done => None,
         Applied::Bind { source, target } => Some(SharedDirectory { what: Shared::Journal, directory: source, target }),
     })

@@ -61,6 +61,18 @@ pub(crate) struct Session<'a> {
     bus: SharedBus,
 }
 
+impl Session<'_> {
+    /// Changes the owners of the tree's files, where that was asked for.
+    fn give_tree(&self) -> Result<()> {
+        match (&self.plan.tree.give, &self.range) {
+            (Some(origin), Some(held)) => {
+                crate::image::give_tree(self.tree.top(), held.range).map_err(|d| d.origin(origin))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Runs the container to its end and returns the exit status. Failures are reported through `log`.
 pub fn run(plan: &Plan, log: &Logger) -> u8 {
     let mut undo = Undo::unkept();
@@ -111,7 +123,7 @@ fn run_in(plan: &Plan, log: &Logger, signals: &Signals, undo: &mut Undo) -> Resu
     for failure in stale.iter().flat_map(|s| &s.failures) {
         log.failure(failure);
     }
-    let tree = Tree::open(plan)?;
+    let tree = Tree::open(plan, undo)?;
     let uuid = match plan.uuid {
         Some(id) => id,
         None => prepare::random_id()?,
@@ -136,6 +148,7 @@ fn run_in(plan: &Plan, log: &Logger, signals: &Signals, undo: &mut Undo) -> Resu
     if let Some(scope) = stale.and_then(|s| s.scope) {
         place::forget_scope(&session.bus, &scope, &plan.machine).unwrap_or_else(|d| log.failure(&d));
     }
+    session.give_tree()?;
     record::plan(&session)?;
     let mut shared = exports::make(plan, session.range.as_ref().map(|r| r.range), log, undo);
     let (journal, journal_link) = journal::link(&session, undo)?;

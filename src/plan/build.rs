@@ -2,6 +2,7 @@
 //! Settings and facts become a plan, or every reason why they cannot.
 
 use super::*;
+use crate::bus::properties::TypedProperty;
 use crate::error::{Code, Sourced};
 use crate::seccomp;
 use crate::supervise::{plan_stdio, refuse_passed, resolve_mode};
@@ -29,15 +30,20 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
         return Err(wrong);
     };
     let ephemeral = yes(&s.ephemeral);
-    told.remarks.extend(users::reachable(s, f, &user, ephemeral || yes(&s.read_only)));
+    told.remarks.extend(users::reachable(s, f, &user, mounts::tree_is_kept(s)));
     let tree = Tree {
         path: f.tree.path.clone(),
-        read_only: yes(&s.read_only) || ephemeral,
+        root: s.pivot_root.as_ref().map(|p| p.value.new.clone()),
+        read_only: mounts::tree_is_kept(s),
+        template: template(s, f, &mut told),
+        give: users::gives(s, f, &user),
         ephemeral,
         lock: s.lock.as_ref().is_none_or(|l| l.value),
         origin: mounts::tree_origin(s),
     };
-    let uuid = f.tree.machine_id.or(s.uuid.as_ref().map(|u| u.value));
+    // An /etc that starts empty has no id.
+    let kept_id = f.tree.machine_id.filter(|_| mounts::volatile(s) != Volatile::Yes);
+    let uuid = kept_id.or(s.uuid.as_ref().map(|u| u.value));
     let hostname = s.hostname.as_ref().map(|h| h.value.clone()).unwrap_or_else(|| Hostname::of_machine(&machine));
     Ok(Plan {
         invocation: s.invocation,
@@ -74,6 +80,20 @@ fn yes(flag: &Option<Sourced<bool>>) -> bool {
     flag.as_ref().is_some_and(|f| f.value)
 }
 
+/// What the tree is made after; one that is there is left as it is.
+fn template(s: &Settings, f: &Facts, told: &mut Told) -> Option<Sourced<PathBuf>> {
+    let said = s.template.as_ref()?;
+    match &f.tree.template {
+        Some(path) => Some(Sourced::new(path.clone(), said.origin.clone())),
+        None if mounts::template_is_tree(s) => None,
+        None => {
+            let path = f.tree.path.display();
+            told.notices.push(format!("the tree {path} is there already: {} has no effect", said.origin));
+            None
+        }
+    }
+}
+
 fn refusals(s: &Settings, f: &Facts) -> Vec<Diagnostic> {
     let mut wrong = Vec::new();
     let origin = mounts::tree_origin(s);
@@ -97,18 +117,29 @@ fn refusals(s: &Settings, f: &Facts) -> Vec<Diagnostic> {
                 .help("name the root directory of an operating system with --directory="),
         );
     }
-    if f.tree.is_host_root && !yes(&s.ephemeral) && nowhere(s) {
+    let throw_away = yes(&s.ephemeral) || matches!(mounts::volatile(s), Volatile::Yes | Volatile::State);
+    if f.tree.is_host_root && !throw_away && nowhere(s) {
         wrong.push(nothing_named(s, f));
-    } else if f.tree.is_host_root && !yes(&s.ephemeral) {
+    } else if f.tree.is_host_root && !throw_away {
         wrong.push(
             Diagnostic::new(Code::TreeBusy, "the host's own root directory cannot be the tree of a container")
                 .origin(&origin)
                 .help("add --ephemeral to run on a throw-away layer above it"),
         );
     }
+    if f.tree.split_usr && mounts::volatile(s) == Volatile::Yes {
+        let what = format!("the tree {path} keeps programs outside of /usr, so /usr alone cannot run");
+        wrong.push(
+            Diagnostic::new(Code::ImageObject, what)
+                .origin(&s.volatile.as_ref().map_or(Origin::Default, |v| v.origin.clone()))
+                .note("its /bin is not a link into /usr")
+                .help("use --volatile=overlay"),
+        );
+    }
     if !f.root {
         wrong.push(need_root());
     }
+    wrong.extend(s.properties.iter().filter_map(|p| TypedProperty::parse(p).err()));
     wrong
 }
 
@@ -226,7 +257,7 @@ fn filter(
             Some(_) => seccomp::SocketCall::Open,
             None => seccomp::SocketCall::Guarded,
         },
-        sync: seccomp::Sync::Honoured,
+        sync: if yes(&s.suppress_sync) { seccomp::Sync::Suppressed } else { seccomp::Sync::Honoured },
         log: if yes(&s.log_seccomp) { seccomp::Log::Refusals } else { seccomp::Log::Nothing },
         keyrings: match user.is_some_and(UserNamespace::is_some) {
             true => seccomp::Keyrings::Own,

@@ -3,6 +3,7 @@
 
 use super::{Action, Network, Plan, Source, Unit, UserNamespace, describe_attributes, escape};
 use crate::error::Origin;
+use crate::model::BindSource;
 use std::fmt::Write as _;
 
 /// The plan as text, a line for each thing that is done, with who asked for it.
@@ -18,6 +19,12 @@ pub fn explain(plan: &Plan) -> String {
         line("id", id.dashed());
     }
     line("users", users(plan));
+    if let Some(template) = &plan.tree.template {
+        line("template", format!("the tree is made after {}{}", template.value.display(), asked(&template.origin)));
+    }
+    if let Some(origin) = &plan.tree.give {
+        line("owners", format!("all files of the tree are given to the range{}", asked(origin)));
+    }
     line("network", network(&plan.network));
     for link in &plan.network.links {
         line("link", format!("{}{}", link.value, asked(&link.origin)));
@@ -117,8 +124,10 @@ fn action(action: &Action) -> String {
             format!("mount {} on / {}", source.display(), if *read_only { "ro" } else { "rw" })
         }
         Action::MountOverlay { lower, .. } => format!("mount a throw-away layer above {} on /", lower.display()),
+        Action::MountEmpty { options, .. } => format!("mount an empty root (tmpfs, {options}) on /"),
         Action::PivotRoot => "make it the root directory".into(),
         Action::WriteFile { path, source, .. } => format!("copy {} to {}", source.display(), path.display()),
+        Action::RemoveFile { path } => format!("remove {}", path.display()),
         Action::TimezoneLink { zone } => format!("point /etc/localtime at {zone}"),
         Action::Mount(m) => {
             let what = match &m.source {
@@ -132,9 +141,22 @@ fn action(action: &Action) -> String {
                 Source::Host { path, .. } => path.display().to_string(),
                 Source::Inside { path, .. } => format!("{} of the container", path.display()),
                 Source::Inaccessible => return format!("make {} inaccessible", m.target.display()),
+                Source::OldRoot { .. } => "the whole tree".into(),
+                Source::Usr { .. } => "/usr of the tree".into(),
+                Source::Overlay { lower, upper, .. } => overlay(lower, upper),
                 Source::Shared { what } => what.words().into(),
             };
             format!("mount {what} on {} {}", m.target.display(), describe_attributes(m.attributes))
         }
     }
+}
+
+fn overlay(lower: &[BindSource], upper: &BindSource) -> String {
+    let layer = |layer: &BindSource| match layer {
+        BindSource::Host(path) => path.display().to_string(),
+        BindSource::Image(path) => format!("{} of the container", path.display()),
+        BindSource::Temporary => "a temporary directory".into(),
+    };
+    let layers: Vec<_> = lower.iter().chain([upper]).map(layer).collect();
+    format!("an overlay of {}", layers.join(", "))
 }

@@ -33,12 +33,16 @@ pub struct Terminal {
 pub struct TreeFacts {
     /// Absolute, without symlinks.
     pub path: PathBuf,
+    /// It is not there yet, and is to be made after this one.
+    pub template: Option<PathBuf>,
     /// Owner of its root directory.
     pub owner: (u32, u32),
     /// It has an os-release file.
     pub os_release: bool,
     /// It has a real `/usr`.
     pub usr: bool,
+    /// It has a `/bin` that is not a link.
+    pub split_usr: bool,
     /// Its machine-id(5), when it has one.
     pub machine_id: Option<Id128>,
     /// Its file system is mounted read-only.

@@ -27,7 +27,7 @@ pub use explain::explain;
 pub use facts::{Facts, HostFacts, KernelVersion, NetworkFacts, Terminal, TreeFacts};
 pub use network::{Bridge, Link, Network};
 pub use probe::{probe, whereabouts};
-pub use step::{Action, Content, Missing, MountStep, Shared, Source, Step, WriteHow, describe_attributes};
+pub use step::{Action, Content, LayerOwners, Missing, MountStep, Shared, Source, Step, WriteHow, describe_attributes};
 
 use crate::config::{Invocation, Settings};
 use crate::error::{Diagnostic, Origin};
@@ -111,10 +111,16 @@ pub(crate) struct Told {
 pub struct Tree {
     /// On the host.
     pub path: PathBuf,
+    /// The directory in it that becomes the root, if not its top.
+    pub root: Option<PathBuf>,
     /// Nothing is written to it.
     pub read_only: bool,
     /// What is written is thrown away at the end.
     pub ephemeral: bool,
+    /// It is made after this one before anything else is done.
+    pub template: Option<Sourced<PathBuf>>,
+    /// Its files are given to the range of ids, by whom this was asked for.
+    pub give: Option<Origin>,
     /// It is locked against other users.
     pub lock: bool,
     /// Who asked for it.
@@ -147,6 +153,11 @@ impl UserNamespace {
     /// Whether there is one.
     pub fn is_some(&self) -> bool {
         *self != UserNamespace::None
+    }
+
+    /// Whether the tree is seen through an idmapped mount.
+    pub fn idmapped(&self) -> bool {
+        matches!(self, Self::Fixed { idmap: true, .. } | Self::Pick { idmap: true, .. })
     }
 }
 
@@ -274,10 +285,7 @@ impl Plan {
 
     /// Whether the tree is seen through an idmapped mount.
     pub fn idmapped(&self) -> bool {
-        matches!(
-            self.user_namespace,
-            UserNamespace::Fixed { idmap: true, .. } | UserNamespace::Pick { idmap: true, .. }
-        )
+        self.user_namespace.idmapped()
     }
 }
 

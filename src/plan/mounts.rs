@@ -4,7 +4,7 @@
 //! The set is systemd-nspawn's (`src/nspawn/nspawn-mount.c`, `mount_all()`), the order is our own: everything but the
 //! late steps is done before the container's namespaces exist.
 
-use super::step::{Action, Content, Missing, MountStep, Shared, Source, Step, WriteHow};
+use super::step::{Action, Content, LayerOwners, Missing, MountStep, Shared, Source, Step, WriteHow};
 use super::{Facts, Network, UserNamespace};
 use crate::config::{Invocation, Settings};
 use crate::error::{Origin, Sourced};
@@ -15,6 +15,10 @@ use std::path::{Path, PathBuf};
 const RSD: A = A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_NODEV).union(A::MOUNT_ATTR_NOEXEC);
 const RO_RSD: A = RSD.union(A::MOUNT_ATTR_RDONLY);
 const SND: A = A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_NODEV).union(A::MOUNT_ATTR_STRICTATIME);
+
+/// As systemd-nspawn limits what a volatile system may keep in memory (systemd `src/shared/mount-setup.h`,
+/// `TMPFS_LIMITS_VAR`).
+const VOLATILE: &str = "mode=0755,size=25%,nr_inodes=1m";
 
 const NO_CGROUPS: &str = "programs run without seeing control groups";
 const NO_SELINUX: &str = "programs may ask for labels that nobody sets";
@@ -52,7 +56,7 @@ pub fn steps(s: &Settings, f: &Facts, user: &UserNamespace, network: &Network) -
     let (early, late_selinux) = if network.is_own() { (None, selinux(f)) } else { (selinux(f), None) };
     steps.extend(early);
     steps.extend(shared(s, f, user));
-    let (below_proc, elsewhere): (Vec<_>, Vec<_>) = custom(s).into_iter().partition(|s| below(s, "/proc"));
+    let (below_proc, elsewhere): (Vec<_>, Vec<_>) = custom(s, user).into_iter().partition(|s| below(s, "/proc"));
     steps.extend(elsewhere);
     steps.extend(files(s, f, network));
     steps.extend(own(network));
@@ -67,17 +71,55 @@ fn below(step: &Step, dir: &str) -> bool {
 
 fn root(s: &Settings, f: &Facts, user: &UserNamespace) -> Vec<Step> {
     let origin = tree_origin(s);
-    let idmap = matches!(user, UserNamespace::Fixed { idmap: true, .. } | UserNamespace::Pick { idmap: true, .. });
-    let source = f.tree.path.clone();
-    let action = if said(&s.ephemeral) {
-        Action::MountOverlay { lower: source, idmap }
-    } else {
-        Action::MountTree { source, read_only: said(&s.read_only), idmap }
+    let idmap = user.idmapped();
+    let mut source = f.tree.path.clone();
+    if let Some(pivot) = &s.pivot_root {
+        source.extend(pivot.value.new.strip_prefix("/"));
+    }
+    let asked = s.volatile.as_ref().map_or(Origin::Default, |v| v.origin.clone());
+    let by_volatile = |mut step: Step| {
+        step.origin = asked.clone();
+        step
     };
-    vec![
+    let mut own = Vec::new();
+    let (action, origin) = match volatile(s) {
+        Volatile::Yes => {
+            own.push(by_volatile(step("/usr", Source::Usr { idmap }, A::MOUNT_ATTR_RDONLY, Missing::Create)));
+            (Action::MountEmpty { tree: source, options: VOLATILE.into() }, asked.clone())
+        }
+        Volatile::State => {
+            own.push(by_volatile(tmpfs("/var", A::MOUNT_ATTR_STRICTATIME, VOLATILE, Content::Empty)));
+            (Action::MountTree { source, read_only: true, idmap }, origin)
+        }
+        Volatile::Overlay => (Action::MountOverlay { lower: source, idmap }, asked.clone()),
+        Volatile::No if said(&s.ephemeral) => (Action::MountOverlay { lower: source, idmap }, origin),
+        Volatile::No => (Action::MountTree { source, read_only: said(&s.read_only), idmap }, origin),
+    };
+    let mut steps = vec![
         Step { action, origin, optional: None },
         Step { action: Action::PivotRoot, origin: Origin::Default, optional: None },
-    ]
+    ];
+    steps.extend(own);
+    if let Some(Sourced { value: PivotRoot { old: Some(old), .. }, origin }) = &s.pivot_root {
+        let whole = Source::OldRoot { read_only: tree_is_kept(s), idmap };
+        steps.push(Step { origin: origin.clone(), ..step(old, whole, A::empty(), Missing::Fail) });
+    }
+    steps
+}
+
+/// `--volatile=`
+pub fn volatile(s: &Settings) -> Volatile {
+    s.volatile.as_ref().map_or(Volatile::No, |v| v.value)
+}
+
+/// `-x --template=` without a directory: a throw-away copy of the template itself.
+pub fn template_is_tree(s: &Settings) -> bool {
+    s.template.is_some() && s.directory.is_none() && said(&s.ephemeral)
+}
+
+/// Whether nothing is written to the tree itself.
+pub fn tree_is_kept(s: &Settings) -> bool {
+    said(&s.read_only) || said(&s.ephemeral) || volatile(s) != Volatile::No
 }
 
 /// Who chose the tree.
@@ -179,8 +221,13 @@ fn own(network: &Network) -> Vec<Step> {
 }
 
 /// What was asked for, parents first.
-fn custom(s: &Settings) -> Vec<Step> {
-    let mut steps: Vec<Step> = s.mounts.iter().map(|m| one(&m.value, &m.origin)).collect();
+fn custom(s: &Settings, user: &UserNamespace) -> Vec<Step> {
+    let owners = match (user.idmapped(), s.invocation) {
+        (false, _) => LayerOwners::Unmapped,
+        (true, Invocation::Spawn) => LayerOwners::Mapped,
+        (true, Invocation::SystemdNspawn) => LayerOwners::MappedIfPossible,
+    };
+    let mut steps: Vec<Step> = s.mounts.iter().map(|m| one(&m.value, &m.origin, owners)).collect();
     steps.sort_by(|a, b| target(a).cmp(target(b)));
     steps
 }
@@ -192,7 +239,7 @@ fn target(step: &Step) -> &Path {
     }
 }
 
-fn one(mount: &CustomMount, origin: &Origin) -> Step {
+fn one(mount: &CustomMount, origin: &Origin, owners: LayerOwners) -> Step {
     let mut made = match mount {
         CustomMount::Bind(b) => {
             let source = match &b.source {
@@ -207,8 +254,11 @@ fn one(mount: &CustomMount, origin: &Origin) -> Step {
             let source = Source::Tmpfs { options: t.options.clone(), content: Content::Empty };
             step(&t.target, source, A::MOUNT_ATTR_NODEV | A::MOUNT_ATTR_STRICTATIME, Missing::Create)
         }
-        // Overlays are refused before this point.
-        CustomMount::Overlay(o) => step(&o.target, inside("/", false), A::empty(), Missing::Fail),
+        CustomMount::Overlay(o) => {
+            let (lower, upper, read_only) = (o.lower.clone(), o.upper.clone(), o.read_only);
+            let attributes = if read_only { A::MOUNT_ATTR_RDONLY } else { A::empty() };
+            step(&o.target, Source::Overlay { lower, upper, read_only, owners }, attributes, Missing::Create)
+        }
         CustomMount::Inaccessible(path) => step(path, Source::Inaccessible, RO_RSD, Missing::Fail),
     };
     made.origin = origin.clone();
@@ -218,41 +268,82 @@ fn one(mount: &CustomMount, origin: &Origin) -> Step {
 /// resolv.conf and localtime.
 fn files(s: &Settings, f: &Facts, network: &Network) -> Vec<Step> {
     let mut steps = Vec::new();
-    let etc_writable = (!said(&s.read_only) && !f.tree.read_only) || said(&s.ephemeral);
-    let (mode, origin) = sourced(&s.resolv_conf, ResolvConf::Auto);
-    let host = |path: &str, how| Some((PathBuf::from(path), how));
-    let copied = match mode {
-        ResolvConf::Auto if !network.resolves_as_host(s.invocation) => None,
-        ResolvConf::Auto => f.host.resolv_conf.clone().map(|p| (p, WriteHow::Truncate)),
-        ResolvConf::CopyHost => host("/etc/resolv.conf", WriteHow::Truncate),
-        ResolvConf::CopyStatic => host("/usr/lib/systemd/resolv.conf", WriteHow::Truncate),
-        ResolvConf::CopyUplink => host("/run/systemd/resolve/resolv.conf", WriteHow::Truncate),
-        ResolvConf::CopyStub => host("/run/systemd/resolve/stub-resolv.conf", WriteHow::Truncate),
-        _ => None,
+    let etc_writable = match volatile(s) {
+        Volatile::Yes | Volatile::Overlay => true,
+        Volatile::State => false,
+        Volatile::No => (!said(&s.read_only) && !f.tree.read_only) || said(&s.ephemeral),
     };
-    if let Some((source, how)) = copied {
-        let made = file_step("/etc/resolv.conf", source, how, etc_writable);
-        steps.push(Step { origin, ..optional(made, CONVENIENCE) });
-    }
+    let etc = if etc_writable { Etc::Writable } else { Etc::ReadOnly };
+    let (mode, origin) = sourced(&s.resolv_conf, ResolvConf::Auto);
+    let made = resolv_conf(mode, f, network.resolves_as_host(s.invocation), etc);
+    steps.extend(made.map(|made| Step { origin, ..optional(made, CONVENIENCE) }));
     let (mode, origin) = sourced(&s.timezone, Timezone::Auto);
-    let zone = f.host.zone.clone().filter(|_| mode == Timezone::Auto && etc_writable);
-    if let Some(zone) = zone {
-        let action = Action::TimezoneLink { zone };
-        steps.push(Step { action, origin, optional: Some(CONVENIENCE) });
-    } else if mode != Timezone::Off && f.host.localtime {
-        let made = file_step("/etc/localtime", "/etc/localtime".into(), WriteHow::Replace, etc_writable);
-        steps.push(Step { origin, ..optional(made, CONVENIENCE) });
-    }
+    steps.extend(localtime(mode, f, etc).map(|made| Step { origin, ..optional(made, CONVENIENCE) }));
     steps
 }
 
-fn file_step(path: &str, source: PathBuf, how: WriteHow, writable: bool) -> Step {
-    if writable {
-        let action = Action::WriteFile { path: path.into(), source, how };
-        return Step { action, origin: Origin::Default, optional: None };
+/// Whether `/etc` of the container can be written to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Etc {
+    Writable,
+    ReadOnly,
+}
+
+fn resolv_conf(mode: ResolvConf, f: &Facts, as_host: bool, etc: Etc) -> Option<Step> {
+    use ResolvConf::*;
+    const AT: &str = "/etc/resolv.conf";
+    let source = match mode {
+        Off => return None,
+        Delete => return Some(remove(AT)),
+        Auto if !as_host => return None,
+        Auto => match f.host.resolv_conf.clone() {
+            Some(path) => path,
+            None => return (etc == Etc::Writable).then(|| remove(AT)),
+        },
+        CopyHost | ReplaceHost | BindHost => "/etc/resolv.conf".into(),
+        CopyStatic | ReplaceStatic | BindStatic => "/usr/lib/systemd/resolv.conf".into(),
+        CopyUplink | ReplaceUplink | BindUplink => "/run/systemd/resolve/resolv.conf".into(),
+        CopyStub | ReplaceStub | BindStub => "/run/systemd/resolve/stub-resolv.conf".into(),
+    };
+    Some(match mode {
+        BindHost | BindStatic | BindUplink | BindStub => bind_file(AT, source, etc),
+        ReplaceHost | ReplaceStatic | ReplaceUplink | ReplaceStub => file_step(AT, source, WriteHow::Replace, etc),
+        _ => file_step(AT, source, WriteHow::Truncate, etc),
+    })
+}
+
+fn localtime(mode: Timezone, f: &Facts, etc: Etc) -> Option<Step> {
+    const AT: &str = "/etc/localtime";
+    let zone = f.host.zone.clone().filter(|_| etc == Etc::Writable);
+    let link = |zone| Step { action: Action::TimezoneLink { zone }, origin: Origin::Default, optional: None };
+    match (mode, zone) {
+        (Timezone::Off, _) => None,
+        (Timezone::Delete, _) => Some(remove(AT)),
+        (Timezone::Auto, _) if !f.host.localtime => (etc == Etc::Writable).then(|| remove(AT)),
+        (_, _) if !f.host.localtime => None,
+        (Timezone::Auto | Timezone::Symlink, Some(zone)) => Some(link(zone)),
+        (Timezone::Bind | Timezone::Symlink, _) => Some(bind_file(AT, AT.into(), etc)),
+        (Timezone::Auto | Timezone::Copy, _) => Some(file_step(AT, AT.into(), WriteHow::Replace, etc)),
     }
+}
+
+fn remove(path: &str) -> Step {
+    Step { action: Action::RemoveFile { path: path.into() }, origin: Origin::Default, optional: None }
+}
+
+/// A file of the host written into the image, or mounted where that cannot be.
+fn file_step(path: &str, source: PathBuf, how: WriteHow, etc: Etc) -> Step {
+    if etc == Etc::ReadOnly {
+        return bind_file(path, source, etc);
+    }
+    let action = Action::WriteFile { path: path.into(), source, how };
+    Step { action, origin: Origin::Default, optional: None }
+}
+
+fn bind_file(path: &str, source: PathBuf, etc: Etc) -> Step {
     let source = Source::Host { path: source, recursive: false, idmap: BindIdmap::None };
-    step(path, source, A::MOUNT_ATTR_RDONLY | A::MOUNT_ATTR_NOSUID | A::MOUNT_ATTR_NODEV, Missing::Fail)
+    let missing = if etc == Etc::Writable { Missing::Create } else { Missing::Fail };
+    step(path, source, A::MOUNT_ATTR_RDONLY | A::MOUNT_ATTR_NOSUID | A::MOUNT_ATTR_NODEV, missing)
 }
 
 fn sourced<T: Copy>(said: &Option<Sourced<T>>, default: T) -> (T, Origin) {

@@ -8,11 +8,12 @@ use crate::config::file::Whereabouts;
 use crate::error::Origin;
 use crate::error::{Code, Diagnostic, Result};
 use crate::image::{
-    Crossing, ImageRoot, MountsBelow, OsRelease, check_is_os, default_tree, find_machine, remedy, unmappable_mounts,
+    Crossing, ImageRoot, LastLink, MountsBelow, OsRelease, check_is_os, default_tree, find_machine, remedy,
+    unmappable_mounts,
 };
-use crate::model::{CapabilitySet, MachineName, StartMode};
+use crate::model::{CapabilitySet, MachineName, StartMode, Volatile};
 use crate::supervise::{FdKind, StdioFacts};
-use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
+use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
@@ -83,6 +84,16 @@ fn limits_row(text: &str, n: usize) -> Option<(u64, u64)> {
 /// Where the tree is: as said, by name in the machine directories, or the current directory.
 fn find(s: &Settings) -> Result<(PathBuf, Origin)> {
     match (&s.directory, &s.machine) {
+        _ if super::mounts::template_is_tree(s)
+            && let Some(template) = &s.template =>
+        {
+            Ok((template.value.clone(), template.origin.clone()))
+        }
+        (None, Some(m)) if let Some(template) = &s.template => {
+            let found = find_machine(&m.value);
+            let made = Path::new("/var/lib/machines").join(m.value.as_str());
+            Ok((found.unwrap_or(made), template.origin.clone()))
+        }
         (Some(d), _) => Ok((d.value.clone(), d.origin.clone())),
         (None, Some(m)) => Ok((find_machine(&m.value).map_err(|d| d.origin(&m.origin))?, m.origin.clone())),
         (None, None) => Ok((default_tree()?, Origin::Default)),
@@ -101,6 +112,11 @@ fn told() -> Vec<(String, String)> {
 
 fn tree(s: &Settings) -> Result<TreeFacts> {
     let (path, origin) = find(s)?;
+    let (wanted, template) = match &s.template {
+        Some(template) if path.symlink_metadata().is_err() => (path, Some(template.value.clone())),
+        _ => (path, None),
+    };
+    let path = template.clone().unwrap_or_else(|| wanted.clone());
     let failed = |e: Errno| {
         Diagnostic::new(Code::TreeMissing, format!("cannot open the tree {}", path.display()))
             .errno(e)
@@ -116,22 +132,50 @@ fn tree(s: &Settings) -> Result<TreeFacts> {
     let owner = (stat.st_uid, stat.st_gid);
     let mut unmappable = Vec::new();
     if super::users::asks_for_map(s, owner) && rustix::process::geteuid().is_root() {
-        let below = if ephemeral(s) { MountsBelow::LeftOut } else { MountsBelow::Mapped };
+        let below = if overlaid(s) { MountsBelow::LeftOut } else { MountsBelow::Mapped };
         unmappable = unmappable_mounts(fd.as_fd(), below);
     }
-    let root = ImageRoot::from_fd(fd, &real, Crossing::Allowed);
+    let is_host_root = template.is_none() && (stat.st_dev, stat.st_ino) == (host.st_dev, host.st_ino);
+    let mut root = ImageRoot::from_fd(fd, &real, Crossing::Allowed);
+    if let Some(pivot) = &s.pivot_root {
+        let new = &pivot.value.new;
+        let dir = root.find_dir(new).map_err(|d| d.origin(&pivot.origin))?.ok_or_else(|| {
+            Diagnostic::new(
+                Code::TreeMissing,
+                format!("the tree {} has no directory {}", real.display(), new.display()),
+            )
+            .origin(&pivot.origin)
+            .help("name a directory of the tree with --pivot-root=")
+        })?;
+        root = ImageRoot::from_fd(dir, &real.join(new.strip_prefix("/").unwrap_or(new)), Crossing::Allowed);
+    }
     let boot = s.start_mode.as_ref().is_some_and(|m| m.value == StartMode::Boot);
     Ok(TreeFacts {
         os_release: is_os(&root, StartMode::Boot, boot)?,
         usr: is_os(&root, StartMode::Pid1, !boot)?,
+        split_usr: root
+            .find(Path::new("/bin"), LastLink::Keep)?
+            .is_some_and(|bin| bin.file_type() != FileType::Symlink),
         machine_id: crate::image::machine_id(&root)?,
         open_to_others: !mount.contains(StatVfsMountFlags::NOSUID) && open_to_others(&real),
-        path: real,
+        path: match &template {
+            None => real,
+            Some(_) => in_real_directory(&wanted),
+        },
+        template,
         owner,
         unmappable,
         read_only: mount.contains(StatVfsMountFlags::RDONLY),
-        is_host_root: (stat.st_dev, stat.st_ino) == (host.st_dev, host.st_ino),
+        is_host_root,
     })
+}
+
+/// Where something will be that is not there yet.
+fn in_real_directory(path: &Path) -> PathBuf {
+    match (path.parent().and_then(|above| std::fs::canonicalize(above).ok()), path.file_name()) {
+        (Some(above), Some(name)) => above.join(name),
+        _ => path.to_owned(),
+    }
 }
 
 /// Whether the tree looks like an operating system; what kept us from looking matters only if that is `needed`.
@@ -142,8 +186,13 @@ fn is_os(root: &ImageRoot, mode: StartMode, needed: bool) -> Result<bool> {
     }
 }
 
-fn ephemeral(s: &Settings) -> bool {
-    s.ephemeral.as_ref().is_some_and(|e| e.value)
+/// Whether the tree is the lower layer of an overlay, so that what is mounted below it is left out.
+fn overlaid(s: &Settings) -> bool {
+    match super::mounts::volatile(s) {
+        Volatile::Overlay => true,
+        Volatile::No => s.ephemeral.as_ref().is_some_and(|e| e.value),
+        Volatile::Yes | Volatile::State => false,
+    }
 }
 
 /// Whether everybody may search the directory and those above it.

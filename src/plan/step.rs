@@ -2,7 +2,7 @@
 //! The steps of a plan: what is mounted and written, in order, and who asked for it.
 
 use crate::error::Origin;
-use crate::model::BindIdmap;
+use crate::model::{BindIdmap, BindSource};
 use rustix::mount::MountAttrFlags;
 use serde::{Serialize, Serializer};
 use std::path::PathBuf;
@@ -40,6 +40,13 @@ pub enum Action {
         /// Through an idmapped mount.
         idmap: bool,
     },
+    /// An empty root in memory with the directories and links that a system expects there (`--volatile=yes`).
+    MountEmpty {
+        /// The tree on the host whose `/usr` will be shown.
+        tree: PathBuf,
+        /// Options of its tmpfs.
+        options: String,
+    },
     /// The new root replaces the host's; the host's is dropped.
     PivotRoot,
     /// A mount below the new root.
@@ -52,6 +59,11 @@ pub enum Action {
         source: PathBuf,
         /// What happens to what is there.
         how: WriteHow,
+    },
+    /// A file of the image is removed.
+    RemoveFile {
+        /// In the container.
+        path: PathBuf,
     },
     /// `/etc/localtime` is pointed at a zone that the image has.
     TimezoneLink {
@@ -137,6 +149,29 @@ pub enum Source {
         /// With what is mounted below it.
         recursive: bool,
     },
+    /// The `/usr` of the tree, with what is mounted below it.
+    Usr {
+        /// Through an idmapped mount.
+        idmap: bool,
+    },
+    /// The whole tree, where `--pivot-root=` makes a directory of it the root.
+    OldRoot {
+        /// Recursively.
+        read_only: bool,
+        /// Through an idmapped mount.
+        idmap: bool,
+    },
+    /// Directories on top of each other.
+    Overlay {
+        /// Those that are only read, the lowest first.
+        lower: Vec<BindSource>,
+        /// The uppermost, which takes the changes unless the overlay is read-only.
+        upper: BindSource,
+        /// Nothing is changed.
+        read_only: bool,
+        /// Whose the files of layers of the host are.
+        owners: LayerOwners,
+    },
     /// Something that this program makes on the host for the container's life.
     Shared {
         /// What.
@@ -144,6 +179,19 @@ pub enum Source {
     },
     /// A file or directory of the container covered by a node of mode 000 that fits its type.
     Inaccessible,
+}
+
+/// Whose the files are in layers of an overlay that come from the host. The overlay itself cannot be mapped, its layers
+/// can. A layer that belongs to the container's range already is left as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayerOwners {
+    /// As they are on the host.
+    Unmapped,
+    /// Shifted, as in the tree.
+    Mapped,
+    /// The same, unless the layer's file system cannot be mapped.
+    MappedIfPossible,
 }
 
 /// What host and container share for the container's life.

@@ -49,9 +49,11 @@ pub fn facts() -> Facts {
         listen_fds: Vec::new(),
         tree: TreeFacts {
             path: "/t".into(),
+            template: None,
             owner: (0, 0),
             os_release: true,
             usr: true,
+            split_usr: false,
             machine_id: None,
             read_only: false,
             is_host_root: false,

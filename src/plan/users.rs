@@ -4,6 +4,7 @@
 use super::{Facts, Told, UserNamespace};
 use crate::config::{Invocation, Settings};
 use crate::error::{Code, Diagnostic, Origin};
+use crate::image::is_half_given;
 use crate::model::{Ownership, PrivateUsers, UidRange};
 
 /// The mode that holds: what was said, else none under the name systemd-nspawn and a range of its own under spawn.
@@ -18,6 +19,7 @@ pub fn mode(s: &Settings) -> PrivateUsers {
 /// Whether the plan depends on the tree's owners being mappable, which takes a try to find out.
 pub fn asks_for_map(s: &Settings, owner: (u32, u32)) -> bool {
     match (mode(s), said_ownership(s)) {
+        (PrivateUsers::Pick | PrivateUsers::Fixed(_), Some(Ownership::Chown)) => super::mounts::tree_is_kept(s),
         (PrivateUsers::No | PrivateUsers::Managed | PrivateUsers::Identity | PrivateUsers::FromTree, _) => false,
         (_, Some(Ownership::Off)) => false,
         (PrivateUsers::Pick, _) => true,
@@ -66,33 +68,61 @@ pub fn user_namespace(s: &Settings, f: &Facts, told: &mut Told) -> Result<UserNa
             ));
             return Ok(UserNamespace::None);
         }
-        return Err(unmappable(s, f, &origin));
+        if !chowns_instead(s) {
+            return Err(unmappable(f, &origin));
+        }
     }
+    if is_half_given(owner.0) && said_ownership(s) != Some(Ownership::Chown) {
+        let what = format!("the files of the tree {} are given to a range of ids in part", f.tree.path.display());
+        return Err(Diagnostic::new(Code::IdRange, what)
+            .origin(&origin)
+            .note("a start that was to change their owners was interrupted")
+            .help("finish that with --private-users-ownership=chown"));
+    }
+    // A copy that is thrown away shows owners where a tree that stays has them changed.
+    let on_disk = gives_files(s, f);
     Ok(match mode {
         PrivateUsers::No | PrivateUsers::Managed => UserNamespace::None,
         PrivateUsers::Identity => {
             UserNamespace::Fixed { range: UidRange { base: 0, size: UidRange::USUAL_SIZE }, idmap: false }
         }
         PrivateUsers::Fixed(range) => {
-            UserNamespace::Fixed { range, idmap: maps_fixed(range, said_ownership(s), owner) }
+            let idmap = !on_disk && maps_fixed(range, said_ownership(s), owner);
+            UserNamespace::Fixed { range, idmap }
         }
         PrivateUsers::FromTree => from_tree(f, &origin)?,
-        PrivateUsers::Pick => UserNamespace::Pick { owner, idmap: said_ownership(s) != Some(Ownership::Off) },
+        PrivateUsers::Pick => {
+            UserNamespace::Pick { owner, idmap: !on_disk && said_ownership(s) != Some(Ownership::Off) }
+        }
     })
 }
 
-fn unmappable(s: &Settings, f: &Facts, origin: &Origin) -> Diagnostic {
+fn unmappable(f: &Facts, origin: &Origin) -> Diagnostic {
     let what = format!("cannot map the owners of the tree {}", f.tree.path.display());
     let shown = Diagnostic::new(Code::IdRange, what).origin(origin);
     let named = f.tree.unmappable.iter().fold(shown, |shown, mount| shown.note(mount));
     let instead = "use --private-users=no, or a tree on another file system";
-    // systemd-nspawn goes on by giving every file to the range, unless the owners were to be mapped.
-    match (s.invocation, said_ownership(s)) {
-        (Invocation::SystemdNspawn, None | Some(Ownership::Auto)) => {
-            named.note("changing the owners of its files instead is not built yet").help(instead)
-        }
-        _ => named.help(instead),
-    }
+    named.help(instead)
+}
+
+/// systemd-nspawn goes on by giving every file to the range, unless the owners were to be mapped. A tree that nothing is
+/// written to cannot be given away.
+fn chowns_instead(s: &Settings) -> bool {
+    s.invocation == Invocation::SystemdNspawn
+        && matches!(said_ownership(s), None | Some(Ownership::Auto))
+        && !super::mounts::tree_is_kept(s)
+}
+
+fn gives_files(s: &Settings, f: &Facts) -> bool {
+    let instead = asks_for_map(s, f.tree.owner) && !f.tree.unmappable.is_empty() && chowns_instead(s);
+    instead || said_ownership(s) == Some(Ownership::Chown) && !super::mounts::tree_is_kept(s)
+}
+
+/// Who asked for the files of the tree to be given to the range, if they are.
+pub fn gives(s: &Settings, f: &Facts, users: &UserNamespace) -> Option<Origin> {
+    let asked = s.ownership.as_ref().map(|o| o.origin.clone());
+    let asked = asked.or_else(|| s.private_users.as_ref().map(|p| p.origin.clone())).unwrap_or(Origin::Default);
+    (users.is_some() && gives_files(s, f)).then_some(asked)
 }
 
 fn from_tree(f: &Facts, origin: &Origin) -> Result<UserNamespace, Diagnostic> {
@@ -114,8 +144,7 @@ fn from_tree(f: &Facts, origin: &Origin) -> Result<UserNamespace, Diagnostic> {
 
 /// What a person should know of an idmapped tree: its set-uid files are set-uid on disk, for whoever reaches them.
 pub fn reachable(s: &Settings, f: &Facts, users: &UserNamespace, throw_away: bool) -> Option<String> {
-    let idmapped = matches!(users, UserNamespace::Fixed { idmap: true, .. } | UserNamespace::Pick { idmap: true, .. });
-    let warns = s.invocation == Invocation::Spawn && idmapped && !throw_away && f.tree.open_to_others;
+    let warns = s.invocation == Invocation::Spawn && users.idmapped() && !throw_away && f.tree.open_to_others;
     warns.then(|| {
         format!(
             "other users of this machine can reach {0}, so a set-uid program that the container's root makes in it is \
@@ -199,12 +228,35 @@ mod tests {
         let (users, told) = of("", |f| f.user_namespaces = false);
         assert_eq!((users.expect("falls back"), told.notices.len()), (UserNamespace::None, 1));
         assert!(of("-U", |f| f.user_namespaces = false).0.is_err());
-        let mut s = settings("-U");
-        s.invocation = Invocation::SystemdNspawn;
-        let mut f = facts();
-        broken(&mut f);
-        let error = user_namespace(&s, &f, &mut Told::default()).expect_err("nspawn would chown");
-        assert!(error.to_string().contains("not built"), "{error}");
+    }
+
+    /// Asked for, or under the name systemd-nspawn where owners cannot be mapped.
+    #[test]
+    fn files_are_given_away() {
+        let broken = |f: &mut Facts| f.tree.unmappable = vec!["the owners on /t/x (ramfs) cannot be mapped".into()];
+        for (invocation, line, breaks, expected) in [
+            (Invocation::Spawn, "-U --private-users-ownership=chown", false, Some(pick(0, false))),
+            (Invocation::Spawn, "-U --private-users-ownership=chown", true, Some(pick(0, false))),
+            (Invocation::Spawn, "--private-users=0 --private-users-chown", false, Some(fixed(0, false))),
+            (Invocation::Spawn, "--private-users=identity --private-users-chown", false, Some(fixed(0, false))),
+            (Invocation::Spawn, "--private-users=655360 --private-users-chown", false, Some(fixed(655360, false))),
+            (Invocation::SystemdNspawn, "-U", true, Some(pick(0, false))),
+            (Invocation::SystemdNspawn, "-U", false, None),
+            (Invocation::Spawn, "-U -x --private-users-ownership=chown", false, None),
+            (Invocation::Spawn, "-U", false, None),
+            (Invocation::Spawn, "--private-users=no --private-users-ownership=chown", false, None),
+        ] {
+            let s = Settings { invocation, ..settings(line) };
+            let mut f = facts();
+            if breaks {
+                broken(&mut f);
+            }
+            let users = user_namespace(&s, &f, &mut Told::default()).expect(line);
+            let gives = gives(&s, &f, &users).is_some();
+            assert_eq!(gives.then_some(users), expected, "{line}");
+        }
+        let half = |f: &mut Facts| f.tree.owner = (0xfffe_0000, 0xfffe_0000);
+        assert!(of("-U", half).0.is_err() && of("-U --private-users-chown", half).0.is_ok());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::exec::{Create, Op, OpKind, OwnFs};
 use crate::model::BindIdmap;
 use crate::plan::{Action, Content, Missing, MountStep, Plan, Source, Step, WriteHow};
 use crate::sys::mount_attr::{self, Reach};
+use crate::undo::Release;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -30,6 +31,8 @@ pub struct Compiled {
     pub keep: Vec<OwnedFd>,
     /// Kept open by the supervisor.
     pub held: Vec<OwnedFd>,
+    /// How what the children will make is released.
+    pub releases: Vec<(Release, &'static str)>,
     /// The devpts mount, to allocate the console in.
     pub devpts: Option<usize>,
     /// The tmpfs of `/run/host`, to bind the notify socket in.
@@ -66,9 +69,12 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
         Action::MountTree { read_only, .. } => {
             let mut attributes = inputs.tree_attributes();
             attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, *read_only);
-            let tree = inputs.open_tree(Reach::Tree, attributes)?;
-            let kind = OpKind::AttachRoot { mount: tree.as_raw_fd(), at: c_path(Path::new(STAGING))? };
-            out.keep.push(tree);
+            let kind = root(inputs.open_tree(Reach::Tree, attributes)?, out)?;
+            push(out, false, n, optional, kind);
+        }
+        // A copy that is thrown away takes the changes itself.
+        Action::MountOverlay { .. } if inputs.context.tree.is_thrown_away() => {
+            let kind = root(inputs.open_tree(Reach::Mount, inputs.tree_attributes())?, out)?;
             push(out, false, n, optional, kind);
         }
         Action::MountOverlay { .. } => {
@@ -90,6 +96,14 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
             out.keep.extend([lower, scratch]);
             push(out, false, n, optional, kind);
         }
+        Action::MountEmpty { options, .. } => {
+            let owner = inputs.owner();
+            let links = inputs.context.tree.links_into_usr()?;
+            let flags = MountAttrFlags::MOUNT_ATTR_STRICTATIME;
+            let empty = fs::tmpfs(options, flags, "an empty root", owner, |at| fs::fill_root(at, &links, owner))?;
+            let kind = root(empty, out)?;
+            push(out, false, n, optional, kind);
+        }
         Action::PivotRoot => push(out, false, n, optional, OpKind::Pivot),
         Action::Mount(m) => mount(plan, inputs, m, n, optional, out)?,
         Action::WriteFile { path, source, how } => {
@@ -99,13 +113,18 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
             let replace = *how == WriteHow::Replace;
             push(out, false, n, optional, OpKind::WriteFile { dir, name, temporary, bytes, replace });
         }
+        Action::RemoveFile { path } => {
+            let (dir, name) = split(path)?;
+            push(out, false, n, optional, OpKind::RemoveFile { dir, name });
+        }
         Action::TimezoneLink { zone } => {
             let localtime = Path::new("/etc/localtime");
             let (dir, name) = split(localtime)?;
             let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
                 | MountAttrFlags::MOUNT_ATTR_NOSUID
                 | MountAttrFlags::MOUNT_ATTR_NODEV;
-            let (otherwise, _) = host(inputs, localtime, false, BindIdmap::None, attributes)?;
+            let (path, recursive, idmap) = (localtime, false, BindIdmap::None);
+            let (otherwise, _) = host(plan, inputs, &HostBind { path, target: path, recursive, idmap, attributes })?;
             let kind = OpKind::Link {
                 dir,
                 name,
@@ -120,6 +139,12 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
         }
     }
     Ok(())
+}
+
+fn root(mount: OwnedFd, out: &mut Compiled) -> Result<OpKind> {
+    let kind = OpKind::AttachRoot { mount: mount.as_raw_fd(), at: c_path(Path::new(STAGING))? };
+    out.keep.push(mount);
+    Ok(kind)
 }
 
 fn split(path: &Path) -> Result<(CString, CString)> {
@@ -159,7 +184,9 @@ fn mount(plan: &Plan, inputs: &Inputs, m: &MountStep, n: u16, optional: bool, ou
         }
         Source::Sysfs => attach(out, fs::make("sysfs", "", m.attributes, &name)?, target, dir),
         Source::Host { path, recursive, idmap } => {
-            let (made, directory) = host(inputs, path, *recursive, *idmap, m.attributes)?;
+            let (recursive, idmap, attributes) = (*recursive, *idmap, m.attributes);
+            let bind = HostBind { path, target: &m.target, recursive, idmap, attributes };
+            let (made, directory) = host(plan, inputs, &bind)?;
             attach(out, made, target, create(m.missing, directory))
         }
         Source::Inside { path, recursive } => OpKind::CloneInside {
@@ -175,6 +202,20 @@ fn mount(plan: &Plan, inputs: &Inputs, m: &MountStep, n: u16, optional: bool, ou
             Some((mount, target)) => attach(out, mount, c_path(&target)?, dir),
             None => return Ok(()),
         },
+        Source::OldRoot { read_only, .. } => {
+            let mut attributes = m.attributes | inputs.tree_attributes();
+            attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, *read_only);
+            attach(out, inputs.context.tree.mount_top(attributes, inputs.map.as_ref())?, target, dir)
+        }
+        Source::Usr { .. } => {
+            let attributes = m.attributes | inputs.tree_attributes();
+            let usr = inputs.context.tree.mount_below("usr", Reach::Tree, attributes, inputs.map.as_ref())?;
+            attach(out, usr, target, dir)
+        }
+        Source::Overlay { lower, upper, read_only, owners } => {
+            let asked = super::overlay::Asked { lower, upper, read_only: *read_only, owners: *owners };
+            super::overlay::compile(inputs, m, &asked, out)?
+        }
         Source::Inaccessible => OpKind::Cover { target, create: dir },
         Source::Proc => OpKind::Own { fs: OwnFs::Proc, attributes: m.attributes, target, create: dir },
         Source::Cgroup2 => OpKind::Own { fs: OwnFs::Cgroup2, attributes: m.attributes, target, create: dir },
@@ -275,32 +316,38 @@ fn sysfs_parts(plan: &Plan, m: &MountStep, n: u16, owner: Owner, out: &mut Compi
     Ok(())
 }
 
-/// A clone of a mount of the host.
-fn host(
-    inputs: &Inputs,
-    path: &Path,
-    recursive: bool,
-    idmap: BindIdmap,
-    attributes: MountAttrFlags,
-) -> Result<(OwnedFd, bool)> {
+/// A file or directory of the host that is shown in the container.
+pub struct HostBind<'a> {
+    /// On the host.
+    pub path: &'a Path,
+    /// In the container.
+    pub target: &'a Path,
+    /// With what is mounted below it.
+    pub recursive: bool,
+    /// The owners' map.
+    pub idmap: BindIdmap,
+    /// Of the mount.
+    pub attributes: MountAttrFlags,
+}
+
+/// A clone of a mount of the host, and whether it is a directory.
+fn host(plan: &Plan, inputs: &Inputs, bind: &HostBind<'_>) -> Result<(OwnedFd, bool)> {
     let fail = |e: Errno| {
-        Diagnostic::new(Code::Prepare, format!("cannot bind {}", path.display()))
+        Diagnostic::new(Code::Prepare, format!("cannot bind {}", bind.path.display()))
             .errno(e)
             .help("name an existing file or directory of the host")
     };
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    if recursive {
+    if bind.recursive {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
-    let mount = open_tree(CWD, path, flags).map_err(fail)?;
-    let reach = if recursive { Reach::Tree } else { Reach::Mount };
-    if !attributes.is_empty() {
-        mount_attr::attributes(mount.as_fd(), reach, attributes, MountAttrFlags::empty()).map_err(fail)?;
+    let mount = open_tree(CWD, bind.path, flags).map_err(fail)?;
+    let reach = if bind.recursive { Reach::Tree } else { Reach::Mount };
+    if !bind.attributes.is_empty() {
+        mount_attr::attributes(mount.as_fd(), reach, bind.attributes, MountAttrFlags::empty()).map_err(fail)?;
     }
     let stat = rustix::fs::fstat(&mount).map_err(fail)?;
-    if idmap != BindIdmap::None {
-        inputs.idmap_bind(mount.as_fd(), path, idmap, recursive)?;
-    }
+    inputs.idmap_bind(plan, mount.as_fd(), bind)?;
     Ok((mount, FileType::from_raw_mode(stat.st_mode) == FileType::Directory))
 }
 

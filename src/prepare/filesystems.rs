@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
 };
+use std::ffi::CStr;
 
 /// Who owns what is made: the container's root as ids of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +92,13 @@ fn dir(at: BorrowedFd<'_>, name: &str, mode: u32, owner: Owner) -> std::result::
 fn own(at: BorrowedFd<'_>, name: &str, owner: Owner) -> std::result::Result<(), Errno> {
     let (uid, gid) = owner.ids();
     if owner.id == 0 { Ok(()) } else { chownat(at, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW) }
+}
+
+/// A directory for everybody to read.
+pub fn directory(at: BorrowedFd<'_>, name: &CStr, owner: Owner) -> std::result::Result<(), Errno> {
+    mkdirat(at, name, Mode::from_raw_mode(0o755))?;
+    let (uid, gid) = owner.ids();
+    chownat(at, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
 }
 
 fn link(at: BorrowedFd<'_>, text: &str, name: &str, owner: Owner) -> std::result::Result<(), Errno> {
@@ -250,6 +258,25 @@ pub fn fill_sys(at: BorrowedFd<'_>, selinux: Option<&str>, owner: Owner) -> std:
 
 /// The parts of sysfs that a container with a network of its own gets to see.
 pub const SYSFS_PARTS: [&str; 6] = ["block", "bus", "class", "dev", "devices", "kernel"];
+
+/// Content of a root directory that has nothing but `/usr`: what programs expect there (file-hierarchy(7)), and these
+/// links into `/usr`.
+pub fn fill_root(at: BorrowedFd<'_>, links: &[(&str, String)], owner: Owner) -> std::result::Result<(), Errno> {
+    for (name, mode) in [
+        ("usr", 0o755),
+        ("root", 0o750),
+        ("var", 0o755),
+        ("etc", 0o755),
+        ("proc", 0o555),
+        ("sys", 0o555),
+        ("dev", 0o755),
+        ("run", 0o755),
+        ("tmp", 0o1777),
+    ] {
+        dir(at, name, mode, owner)?;
+    }
+    links.iter().try_for_each(|(name, text)| link(at, text, name, owner))
+}
 
 /// Content of the writable layer of a throw-away copy.
 pub fn fill_scratch(at: BorrowedFd<'_>, owner: Owner) -> std::result::Result<(), Errno> {

@@ -4,6 +4,7 @@
 
 mod compile;
 mod filesystems;
+mod overlay;
 mod payload;
 mod tree;
 
@@ -12,12 +13,13 @@ pub use tree::Tree;
 
 use crate::error::{Code, Diagnostic, Result, Sourced};
 use crate::exec::{Init, Stager};
-use crate::image::{IdMap, MapNamespace, SeenAs, SourceOwner, TreeOwner};
+use crate::image::{IdMap, LastLink, MapNamespace, SeenAs, SourceOwner, TreeOwner};
 use crate::model::{BindIdmap, Id128, UidRange};
-use crate::plan::{Plan, Shared, UserNamespace};
+use crate::plan::{Action, Plan, Shared, UserNamespace};
 use crate::supervise::{StdioPlan, notify::NotifyServer, pty::Pty};
 use crate::sys::clone::flags;
 use crate::sys::mount_attr::{self, Reach};
+use crate::undo::Release;
 use filesystems::{HostInfo, Owner};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
@@ -83,6 +85,8 @@ pub struct Prepared {
     pub children_ends: Vec<OwnedFd>,
     /// What has to stay open as long as the payload runs.
     pub held: Vec<OwnedFd>,
+    /// How what the children will make is released, in words too.
+    pub releases: Vec<(Release, &'static str)>,
 }
 
 /// What the compilation of steps needs.
@@ -94,13 +98,16 @@ pub(crate) struct Inputs<'a> {
     os_release: Vec<u8>,
     boot_id: String,
     map: Option<MapNamespace>,
+    /// How the owners of the tree are seen.
+    owners: Option<IdMap>,
     temporary: Cell<u64>,
 }
 
 /// Prepares one boot of the container.
 pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
     let console = context.stdio.fds.contains(&crate::supervise::Stdio::Console);
-    let map = context.range.and_then(|r| tree_map(plan, r)).map(|m| MapNamespace::new(&m)).transpose()?;
+    let owners = context.range.and_then(|r| tree_map(plan, r));
+    let map = owners.as_ref().map(MapNamespace::new).transpose()?;
     let inputs = Inputs {
         context,
         console,
@@ -111,6 +118,7 @@ pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
             .unwrap_or_default(),
         boot_id: random_id()?.dashed(),
         map,
+        owners,
         temporary: Cell::new(0),
     };
     let compiled = compile::compile(plan, &inputs)?;
@@ -125,7 +133,7 @@ pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
     let namespaces = Namespaces::of(plan);
     let relays = payload::relays(context.stdio)?;
     let init = payload::init(plan, context, &user, pty.as_ref(), &relays)?;
-    let held = compiled.held;
+    let (held, releases) = (compiled.held, compiled.releases);
     let stager = Stager {
         early: compiled.early,
         late: compiled.late,
@@ -138,7 +146,7 @@ pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
     };
     let mut passed: Vec<RawFd> = (3..3 + plan.process.listen_fds as RawFd).collect();
     passed.extend(relays.theirs.iter().map(AsRawFd::as_raw_fd));
-    Ok(Prepared { stager, init, pty, relays: relays.ours, passed, children_ends: relays.theirs, held })
+    Ok(Prepared { stager, init, pty, relays: relays.ours, passed, children_ends: relays.theirs, held, releases })
 }
 
 /// How the owners of the tree are mapped; `None` where they are what the container has already.
@@ -251,27 +259,47 @@ impl Inputs<'_> {
         text(&format!(".#spawn-{}-{n}", self.boot_id))
     }
 
-    fn idmap_bind(&self, mount: BorrowedFd<'_>, path: &Path, how: BindIdmap, recursive: bool) -> Result<()> {
-        let Some(range) = self.context.range else { return Ok(()) };
+    /// Whom the owner of the directory or file at a path of the tree is seen as by the host. What is made where nothing
+    /// is belongs to the container's root.
+    fn owner_of_target(&self, plan: &Plan, target: &Path) -> Result<u32> {
+        let root = self.owner().id;
+        if matches!(plan.steps.first().map(|s| &s.action), Some(Action::MountEmpty { .. })) {
+            return Ok(root);
+        }
+        let found = self.context.tree.image()?.find(target, LastLink::Follow)?;
+        let on_disk = found.map(|f| f.stat.st_uid);
+        Ok(match (on_disk, &self.owners) {
+            (None, _) => root,
+            (Some(uid), None) => uid,
+            (Some(uid), Some(map)) => map.seen(uid).unwrap_or(root),
+        })
+    }
+
+    fn idmap_bind(&self, plan: &Plan, mount: BorrowedFd<'_>, bind: &compile::HostBind<'_>) -> Result<()> {
         let fail = |e: Errno| {
-            let d = Diagnostic::new(Code::Mount, format!("cannot map the owners of {}", path.display())).errno(e);
-            match recursive {
-                true => d.help(
-                    "its file system, or one mounted below it, has no idmapped mounts: add norbind, or leave idmap out",
-                ),
-                false => d.help("its file system has no idmapped mounts: leave idmap out"),
+            let d = Diagnostic::new(Code::Mount, format!("cannot map the owners of {}", bind.path.display())).errno(e);
+            let word = bind.idmap.word();
+            match bind.recursive {
+                true => d.help(format!(
+                    "its file system, or one mounted below it, has no idmapped mounts: add norbind, or leave {word} out",
+                )),
+                false => d.help(format!("its file system has no idmapped mounts: leave {word} out")),
             }
         };
-        let map = match how {
+        // Without a user namespace the container's ids are those of the host.
+        let range = self.context.range.unwrap_or(UidRange { base: 0, size: UidRange::USUAL_SIZE });
+        let owner = || rustix::fs::fstat(mount).map(|s| SourceOwner(s.st_uid)).map_err(fail);
+        let map = match bind.idmap {
             BindIdmap::None => return Ok(()),
+            BindIdmap::Range if range.base == 0 => return Ok(()),
             BindIdmap::Range => IdMap::of_range(range),
-            BindIdmap::Root | BindIdmap::Owner => {
-                let owner = rustix::fs::fstat(mount).map_err(fail)?.st_uid;
-                IdMap::of_owner(SourceOwner(owner), SeenAs::ContainerRoot(range))
+            BindIdmap::Root => IdMap::of_owner(owner()?, SeenAs::ContainerRoot(range)),
+            BindIdmap::Owner => {
+                IdMap::of_owner(owner()?, SeenAs::OwnerOfTarget(self.owner_of_target(plan, bind.target)?))
             }
         };
         let namespace = MapNamespace::new(&map)?;
-        let reach = if recursive { Reach::Tree } else { Reach::Mount };
+        let reach = if bind.recursive { Reach::Tree } else { Reach::Mount };
         mount_attr::idmap(mount, reach, namespace.as_fd()).map_err(fail)
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod beside;
 pub mod bpf;
+pub mod btrfs;
 pub mod caps;
 pub mod child;
 pub mod clone;

@@ -11,8 +11,9 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 use rustix::process::{WaitId, WaitIdOptions};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,8 @@ pub(super) fn perform(release: Release, patience: Duration) -> Result<()> {
             deleted.map_err(|e| failed(format!("delete the container's network link with index {index}"), e))
         }
         Release::Path(path) => perform_path(&path, patience),
+        Release::RemoveInside { root, path } => but(remove_inside(root.as_fd(), &path), Errno::NOENT)
+            .map_err(|e| failed(format!("remove the directory {} of the tree", path.display()), e)),
         Release::Hold(_) | Release::EmptyScope { .. } => Ok(()),
         Release::Call(call) => call(),
     }
@@ -56,6 +59,7 @@ pub(super) fn perform_path(release: &PathRelease, patience: Duration) -> Result<
         PathRelease::RemoveFile(path) => ("remove the file", path.display().to_string(), unlink(path)),
         PathRelease::RemoveDir(path) => ("remove the directory", path.display().to_string(), rmdir(path)),
         PathRelease::RemoveTree(path) => ("remove the directory", path.display().to_string(), remove_tree(path)),
+        PathRelease::RemoveCopy(path) => ("remove the copy", path.display().to_string(), remove_copy(path)),
         PathRelease::RemoveCgroup(path) => {
             ("remove the control group", path.display().to_string(), remove_cgroup(path, patience))
         }
@@ -158,6 +162,56 @@ fn open_top(path: &Path) -> rustix::io::Result<OwnedFd> {
 fn remove_tree(path: &Path) -> rustix::io::Result<()> {
     empty(open_top(path)?.as_fd(), MAX_DEPTH)?;
     rustix::fs::rmdir(path)
+}
+
+/// A deep tree neither takes recursion nor an open directory for each of its levels.
+fn remove_copy(path: &Path) -> rustix::io::Result<()> {
+    let above = open_top(path.parent().unwrap_or(Path::new("/")))?;
+    let name = CString::new(path.file_name().unwrap_or_default().as_bytes()).map_err(|_| Errno::INVAL)?;
+    let mut at = open_dir(above.as_fd(), &name)?;
+    if crate::sys::btrfs::is_subvolume(at.as_fd()) && crate::sys::btrfs::delete(above.as_fd(), &name).is_ok() {
+        return Ok(());
+    }
+    let (mut depth, mut came_up) = (0u64, false);
+    loop {
+        let (mut below, mut removed) = (None, false);
+        each_entry(at.as_fd(), |name, _| {
+            let gone = match rustix::fs::unlinkat(&at, name, AtFlags::empty()) {
+                Err(Errno::ISDIR) => rustix::fs::unlinkat(&at, name, AtFlags::REMOVEDIR),
+                other => other,
+            };
+            match gone {
+                Err(Errno::NOTEMPTY) => below = Some(open_dir(at.as_fd(), name)?),
+                r => but(r, Errno::NOENT)?,
+            }
+            removed |= gone.is_ok();
+            Ok(())
+        })?;
+        (at, came_up) = match below {
+            // What was just emptied could not be removed.
+            Some(_) if came_up && !removed => return Err(Errno::NOTEMPTY),
+            Some(below) => {
+                depth += 1;
+                (below, false)
+            }
+            None if depth == 0 => break,
+            None => {
+                depth -= 1;
+                (open_dir(at.as_fd(), c"..")?, true)
+            }
+        };
+    }
+    rustix::fs::unlinkat(&above, &*name, AtFlags::REMOVEDIR)
+}
+
+fn remove_inside(root: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<()> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let dir = rustix::fs::openat2(root, path, flags, Mode::empty(), inside)?;
+    empty(dir.as_fd(), MAX_DEPTH)?;
+    // What was opened under this name is in the directory above it.
+    let above = rustix::fs::openat(&dir, c"..", flags | OFlags::PATH, Mode::empty())?;
+    rustix::fs::unlinkat(&above, path.file_name().unwrap_or_default(), AtFlags::REMOVEDIR)
 }
 
 fn empty(dir: BorrowedFd<'_>, depth: u32) -> rustix::io::Result<()> {

@@ -31,6 +31,14 @@ pub enum Release {
     Unlock(OfdLock),
     /// Closes a descriptor, such as one that a lock goes with: the keeper holds a copy until it is this entry's turn.
     Hold(OwnedFd),
+    /// Removes a directory of ours inside the tree of a container, with what is in it: the path is resolved within the
+    /// tree, whatever its links say.
+    RemoveInside {
+        /// The tree.
+        root: OwnedFd,
+        /// From there, absolute.
+        path: PathBuf,
+    },
     /// Only the keeper does this: makes systemd see that the scope with this control group is empty, should it have been
     /// made for a process that was dead already. This process tells systemd over the bus.
     EmptyScope {
@@ -64,6 +72,8 @@ pub enum PathRelease {
     RemoveDir(#[serde(with = "byte_path")] PathBuf),
     /// Removes a directory of ours with what is in it: at most 8 levels, no other file system, no link followed.
     RemoveTree(#[serde(with = "byte_path")] PathBuf),
+    /// Removes a copy of a tree, whatever it holds: a snapshot at once, else directory by directory on one file system.
+    RemoveCopy(#[serde(with = "byte_path")] PathBuf),
     /// Removes a control group and the groups below it; tries for 2 s at most, as they may only just have become empty.
     RemoveCgroup(#[serde(with = "byte_path")] PathBuf),
     /// Deletes a network link of the host by name.
@@ -91,6 +101,7 @@ impl PathRelease {
             Self::RemoveFile(_) => Op::RemoveFile,
             Self::RemoveDir(_) => Op::RemoveDir,
             Self::RemoveTree(_) => Op::RemoveTree,
+            Self::RemoveCopy(_) => Op::RemoveCopy,
             Self::RemoveCgroup(_) => Op::RemoveCgroup,
             Self::DeleteLink(_) => Op::DeleteLink,
             Self::ReturnLink { .. } => Op::ReturnLink,
@@ -105,6 +116,7 @@ impl PathRelease {
             | Self::RemoveFile(path)
             | Self::RemoveDir(path)
             | Self::RemoveTree(path)
+            | Self::RemoveCopy(path)
             | Self::RemoveCgroup(path) => path.as_os_str().as_bytes().into(),
             Self::DeleteLink(name) | Self::RemoveZone(name) => name.as_bytes().into(),
             Self::StopForward(ForwardKey { family, protocol, port }) => {
@@ -133,6 +145,9 @@ impl Release {
             Self::EmptyScope { group, home } => (Op::Visit, Some(home.as_fd()), group.as_os_str().as_bytes().into()),
             Self::DeleteInside { socket, index } => {
                 (Op::DeleteInside, Some(socket.as_fd()), index.to_string().into_bytes().into())
+            }
+            Self::RemoveInside { root, path } => {
+                (Op::RemoveInside, Some(root.as_fd()), path.as_os_str().as_bytes().into())
             }
             Self::Call(_) => return None,
         })

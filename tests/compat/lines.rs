@@ -193,6 +193,25 @@ pub const MOUNTS: &[Line] = &[
     line("--resolv-conf=copy-host"),
     line("--timezone=off"),
     line("--timezone=copy"),
+    line("--resolv-conf=replace-host"),
+    line("--resolv-conf=bind-host"),
+    line("--resolv-conf=delete").setup("echo old >etc/resolv.conf"),
+    line("--timezone=bind"),
+    line("--timezone=symlink"),
+    line("--timezone=delete").setup("echo old >etc/localtime"),
+    line("--suppress-sync=yes"),
+    line("--volatile=yes"),
+    line("--volatile=state"),
+    line("--volatile=overlay"),
+    line("-U --volatile=yes"),
+    line("-U --volatile=overlay"),
+    line("--pivot-root=/inner:/old").setup("mkdir /run/spawn-compat-inner; mv * /run/spawn-compat-inner; mv /run/spawn-compat-inner inner; mkdir inner/old"),
+    line("--overlay=@DIR@/folder:@DIR@/upper:/mnt/there"),
+    line("--overlay=@DIR@/folder:+/etc:+/new:/mnt/there --overlay=+/usr::/opt"),
+    line("--overlay-ro=@DIR@/folder:+/etc:/mnt/there"),
+    line("-U --overlay=+/etc::/mnt"),
+    line("-U --bind=@DIR@/folder:/mnt:rootidmap --bind=@DIR@/folder:/home/user:owneridmap,norbind"),
+    line("--bind=@DIR@/folder:/mnt:rootidmap"),
     line("--set-credential=one:eins --set-credential=two:z\\x00w\\n --load-credential=three:@DIR@/file"),
 ];
 
@@ -218,6 +237,9 @@ pub const USERS: &[Line] = &[
     line("-U"),
     line("-U --private-network"),
     line("--private-users=1048576 --private-users-ownership=map"),
+    line("--private-users=1048576 --private-users-ownership=chown"),
+    line("-U --private-users-chown"),
+    line("--private-users=0 --private-users-ownership=chown").setup("chown -hR 1048576:1048576 ."),
     line("--private-users=1048576 --private-users-ownership=map -u user"),
     line("--private-users=1048576:65536 --private-users-ownership=off").setup("chown -hR 1048576:1048576 ."),
     line("--private-users=yes").setup("chown -hR 1048576:1048576 ."),
@@ -298,18 +320,7 @@ pub const ENDS: &[Line] = &[
 ];
 
 /// Lines that spawn refuses by name so far.
-pub const NOT_BUILT: &[Line] = &[
-    line("--suppress-sync=yes").program("true"),
-    line("--resolv-conf=replace-host").program("true"),
-    line("--resolv-conf=bind-host").program("true"),
-    line("--resolv-conf=delete").program("true"),
-    line("--timezone=bind").program("true"),
-    line("--timezone=symlink").program("true"),
-    line("--timezone=delete").program("true"),
-    line("-U --bind=@DIR@/folder:/mnt:rootidmap").program("true"),
-    line("--overlay=@DIR@/folder:@DIR@/folder2:/mnt").program("true"),
-    line("--volatile=yes").program("true"),
-];
+pub const NOT_BUILT: &[Line] = &[line("--background=44").program("true").since(256)];
 
 /// Lines that both refuse.
 pub const REFUSED: &[Line] = &[

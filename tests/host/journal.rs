@@ -276,6 +276,43 @@ pub fn auto_uses_the_hosts_directory(case: &mut Case) -> Outcome {
     Ok(())
 }
 
+/// What is asked for is made, or the start ends; with `try-` it goes on.
+pub fn host_and_guest_are_made_or_refused(case: &mut Case) -> Outcome {
+    let tree = tree_with_id(case, ID)?;
+    let place = Path::new(HOST_JOURNAL).join(ID);
+    let start = |mode: &str, more: &[&str]| {
+        let script = format!("echo $$ >/var/log/journal/{ID}/from-the-guest");
+        let program = case.spawn().args([mode, "--quiet", "-M", &name_for(case), "-D"]).arg(&tree);
+        program.args(more).args(["sh", "-c", &script]).run()
+    };
+    if !Path::new(HOST_JOURNAL).is_dir() {
+        assert!(start("--link-journal=host", &[]).expect_code(125).stderr.contains("the host has no"));
+        start("--link-journal=try-host", &[]);
+    }
+    let _persistent = Persistent::make()?;
+    let folder = Folder(place.clone());
+    for users in ["--private-users=no", "--private-users=pick"] {
+        for mode in ["--link-journal=host", "--link-journal=try-host"] {
+            start(mode, &[users]).expect_code(0);
+            assert_eq!(fs::read_to_string(folder.0.join("from-the-guest"))?, "1\n", "{users} {mode}");
+            fs::remove_file(folder.0.join("from-the-guest"))?;
+        }
+    }
+    let run = start("--link-journal=host", &["--read-only"]).expect_code(125);
+    assert!(run.stderr.contains("its tree is read-only") && run.stderr.contains("E1101"), "{run}");
+    fs::write(folder.0.join("old"), "")?;
+    let run = start("--link-journal=guest", &[]).expect_code(125);
+    assert!(run.stderr.contains("holds a journal already") && run.stderr.contains("E1101"), "{run}");
+    drop(folder);
+    let link = Link(place);
+    start("--link-journal=guest", &["--private-users=pick"]).expect_code(0);
+    assert_eq!(fs::read_link(&link.0)?, tree.join("var/log/journal").join(ID));
+    assert_eq!(fs::read_to_string(link.0.join("from-the-guest"))?, "1\n");
+    let run = start("--link-journal=host", &[]).expect_code(125);
+    assert!(run.stderr.contains("remove the link first"), "{run}");
+    Ok(())
+}
+
 pub fn a_clash_of_ids_is_told(case: &mut Case) -> Outcome {
     let _persistent = Persistent::make()?;
     let tree = tree_with_id(case, ID)?;

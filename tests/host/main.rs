@@ -64,6 +64,7 @@ fn main() -> ExitCode {
             journal::try_guest_lets_the_host_read_a_user_namespace[240],
             journal::no_and_auto_make_no_link,
             journal::auto_uses_the_hosts_directory,
+            journal::host_and_guest_are_made_or_refused,
             journal::a_clash_of_ids_is_told,
             journal::a_failed_start_takes_the_link_back,
             journal::a_restart_of_journald_is_survived,

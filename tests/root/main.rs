@@ -10,9 +10,11 @@ mod canary;
 mod images;
 
 mod binds;
+mod copies;
 mod exits;
 mod foreign;
 mod inside;
+mod layers;
 mod mounting;
 mod namespaces;
 mod network;
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
             namespaces::ownership_off_map_auto,
             namespaces::mounts_below_the_tree_are_mapped_too,
             namespaces::a_tree_that_cannot_be_mapped,
+            namespaces::files_are_given_to_a_range,
             foreign::a_tree_of_fuse_starts_without_a_user_namespace,
             foreign::a_tree_of_fuse_that_keeps_us_out,
             foreign::a_tree_whose_server_is_gone,
@@ -116,6 +119,7 @@ fn main() -> ExitCode {
             powers::no_new_privileges_and_filter,
             powers::a_mistyped_refusal_is_an_error,
             powers::users_are_those_of_the_image,
+            powers::syncs_do_nothing_when_suppressed,
             powers::limits_that_nobody_sets,
             powers::limits_that_are_set,
             powers::oom_affinity_personality,
@@ -130,6 +134,17 @@ fn main() -> ExitCode {
             binds::inaccessible_paths,
             binds::read_only_trees,
             binds::bound_devices_are_allowed,
+            layers::overlays_take_changes,
+            layers::forms_of_overlays,
+            layers::layers_inside_the_image_stay_inside,
+            layers::overlays_that_cannot_be,
+            layers::a_killed_overlay_leaves_nothing,
+            layers::volatile_modes,
+            layers::a_directory_of_the_tree_becomes_the_root,
+            layers::owners_of_binds,
+            copies::a_tree_in_use_is_copied,
+            copies::trees_are_made_from_templates,
+            copies::subvolumes_are_snapshotted,
             planning::a_dry_run_touches_nothing,
             planning::a_dry_run_as_json_is_the_plan,
             planning::names_come_from_the_directory,

@@ -152,7 +152,7 @@ pub fn a_name_in_use_is_refused(case: &mut Case) -> Outcome {
 pub fn a_tree_in_use_is_refused(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     let container = Background::start(&tree.spawn(case, &[]).args(["sh", "-c", WAIT]), &tree.path.join("ready"));
-    for options in [&["-M", "second"][..], &["-M", "second", "--read-only"], &["-M", "second", "-x"]] {
+    for options in [&["-M", "second"][..], &["-M", "second", "--read-only"]] {
         let run = tree.spawn(case, options).arg("true").run().expect_code(125);
         assert_says(&run, "E0203");
         assert_says(&run, &tree.path.display().to_string());
@@ -201,8 +201,7 @@ pub fn throw_away_copies(case: &mut Case) -> Outcome {
 /// What is not built is refused by name, never ignored.
 pub fn what_is_not_built_is_refused(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
-    for option in ["--image=/x", "--volatile=yes", "--private-users=managed", "--overlay=/a:/b:/c", "--bind-user=root"]
-    {
+    for option in ["--image=/x", "--private-users=managed", "--private-users-ownership=foreign", "--bind-user=root"] {
         let program =
             if option.starts_with("--image") { case.spawn().arg(option) } else { tree.spawn(case, &[option]) };
         let run = program.arg("true").run().expect_code(125);

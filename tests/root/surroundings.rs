@@ -196,7 +196,24 @@ pub fn resolv_conf_modes(case: &mut Case) -> Outcome {
     assert_eq!(fresh("--resolv-conf=copy-host", &[])?, (host.clone(), host.clone()));
     assert_eq!(fresh("--resolv-conf=auto", &["--private-network"])?, ("old\n".into(), "old\n".into()));
     assert_eq!(fresh("--resolv-conf=auto", &["--read-only"])?, (host.clone(), "old\n".into()));
-    assert_eq!(fresh("--resolv-conf=auto", &["-x"])?, (host, "old\n".into()));
+    assert_eq!(fresh("--resolv-conf=auto", &["-x"])?, (host.clone(), "old\n".into()));
+    assert_eq!(fresh("--resolv-conf=auto", &["--volatile=overlay"])?, (host.clone(), "old\n".into()));
+    assert_eq!(fresh("--resolv-conf=replace-host", &[])?, (host.clone(), host.clone()));
+    assert_eq!(fresh("--resolv-conf=bind-host", &[])?, (host.clone(), "old\n".into()));
+    // A link: copying leaves it alone, replacing replaces it, mounting follows it within the image.
+    let at = tree.path.join("etc/resolv.conf");
+    let linked = |mode: &str| {
+        std::fs::remove_file(&at)?;
+        std::os::unix::fs::symlink("/run/elsewhere", &at)?;
+        let script = "readlink /etc/resolv.conf; cat /etc/resolv.conf 2>/dev/null; true";
+        Ok::<_, Reason>(tree.script(case, &[mode], script))
+    };
+    assert_eq!(linked("--resolv-conf=copy-host")?, "/run/elsewhere\n");
+    assert_eq!(linked("--resolv-conf=replace-host")?, host);
+    assert_eq!(linked("--resolv-conf=delete")?, "");
+    assert!(at.symlink_metadata().is_err());
+    tree.script(case, &["--resolv-conf=bind-host"], "true");
+    assert_eq!(at.metadata()?.len(), 0);
     Ok(())
 }
 
@@ -222,6 +239,14 @@ pub fn timezone_modes(case: &mut Case) -> Outcome {
     std::fs::copy("/etc/localtime", file)?;
     tree.script(case, &["--timezone=auto"], "true");
     assert_eq!(now(), format!("../usr/share/zoneinfo/{zone}"));
+    tree.script(case, &["--timezone=delete"], "true");
+    assert!(at.symlink_metadata().is_err());
+    tree.script(case, &["--timezone=symlink"], "true");
+    assert_eq!(now(), format!("../usr/share/zoneinfo/{zone}"));
+    std::fs::remove_file(&at)?;
+    let shown = tree.script(case, &["--timezone=bind"], "wc -c </etc/localtime");
+    assert_eq!(shown.trim(), std::fs::metadata("/etc/localtime")?.len().to_string());
+    assert_eq!((now(), at.metadata()?.len()), (String::new(), 0));
     Ok(())
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! What runs, as whom and in which environment.
 
-use super::lacking_mode;
 use crate::config::file::values as grammar;
 use crate::config::{Key, Listing, Said, Section::Exec, Settings, Takes::*, Topic::Execution};
 use crate::error::Origin;
@@ -86,8 +85,7 @@ pub(super) const KEYS: &[Key] = &[
     .reads(|s, v| v.tristate(&mut s.suppress_sync))
     .default_is("no")
     .mask(33)
-    .since("v250")
-    .partly(|s| lacking_mode(&s.suppress_sync, "--suppress-sync=", |on| *on)),
+    .since("v250"),
     Key::option("share-system", Execution, Flag, "Share IPC, PID and UTS namespaces", |_, _| Ok(()))
         .listing(Listing::Hidden)
         .not_built("namespaces cannot be shared with the host yet"),

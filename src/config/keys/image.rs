@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! What is booted.
 
-use super::{lacking_mode, words};
+use super::words;
 use crate::config::file::values as grammar;
 use crate::config::{Key, Section::*, Takes::*, Topic::Image};
 use crate::model::{PivotRoot, Volatile};
@@ -18,7 +18,6 @@ pub(super) const KEYS: &[Key] = &[
     })
     .mask(26)
     .since("v219")
-    .not_built("trees cannot be made from a template yet")
     .own_file(Files, "Template", |s| s.template = None),
     Key::option("ephemeral", Image, Flag, "Run on a copy that is thrown away", |s, v| v.flag(&mut s.ephemeral))
         .short('x')
@@ -63,8 +62,7 @@ pub(super) const KEYS: &[Key] = &[
     .default_is("no")
     .mask(10)
     .since("v216")
-    .values(|| words(Volatile::ALL))
-    .partly(|s| lacking_mode(&s.volatile, "--volatile=", |mode| *mode != Volatile::No)),
+    .values(|| words(Volatile::ALL)),
     Key::option("root-hash", Image, Value("HASH"), "Verity root hash, in hexadecimal", |s, v| {
         let text = v.text()?;
         if text.len() < 32 || text.len() % 2 != 0 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -93,6 +91,5 @@ pub(super) const KEYS: &[Key] = &[
     .file(Exec, "PivotRoot", |s| s.pivot_root = None)
     .reads(grammar::pivot_root)
     .mask(15)
-    .since("v233")
-    .not_built("the root cannot be moved yet"),
+    .since("v233"),
 ];

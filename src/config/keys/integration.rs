@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Files and journal shared with the host.
 
-use super::{lacking_mode, words};
+use super::words;
 use crate::config::{Key, Section::Exec, Takes::*, Topic::Integration};
 use crate::model::{LinkJournal, ResolvConf, Timezone, parse_size};
 
@@ -15,13 +15,7 @@ pub(super) const KEYS: &[Key] = &[
     .default_is("auto")
     .mask(21)
     .since("v239")
-    .values(|| words(ResolvConf::ALL))
-    .partly(|s| {
-        use ResolvConf::*;
-        lacking_mode(&s.resolv_conf, "--resolv-conf=", |mode| {
-            !matches!(mode, Off | Auto | CopyHost | CopyStatic | CopyUplink | CopyStub)
-        })
-    }),
+    .values(|| words(ResolvConf::ALL)),
     Key::option("timezone", Integration, Value("MODE"), "Time zone: off, auto, copy, …", |s, v| {
         v.one(&mut s.timezone)
     })
@@ -29,23 +23,15 @@ pub(super) const KEYS: &[Key] = &[
     .default_is("auto")
     .mask(23)
     .since("v239")
-    .values(|| words(Timezone::ALL))
-    .partly(|s| {
-        use Timezone::*;
-        lacking_mode(&s.timezone, "--timezone=", |mode| matches!(mode, Bind | Symlink | Delete))
-    }),
-    Key::option("link-journal", Integration, Value("MODE"), "Share the journal: no, auto, try-guest", |s, v| {
+    .values(|| words(Timezone::ALL)),
+    Key::option("link-journal", Integration, Value("MODE"), "Share the journal: no, auto, guest, host, …", |s, v| {
         v.one(&mut s.link_journal)
     })
     .file(Exec, "LinkJournal", |s| s.link_journal = None)
     .default_is("auto")
     .trusted()
     .mask(22)
-    .since("v187")
-    .partly(|s| {
-        use LinkJournal::*;
-        lacking_mode(&s.link_journal, "--link-journal=", |mode| matches!(mode, Host | Guest | TryHost))
-    }),
+    .since("v187"),
     Key::letter("j", 'j', Integration, "As --link-journal=try-guest", |s, v| {
         v.put(&mut s.link_journal, LinkJournal::TryGuest)
     })

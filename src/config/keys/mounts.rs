@@ -2,12 +2,10 @@
 //! Mounts, and users of the host that are shown.
 
 use crate::config::file::values::{self as grammar, Kind};
-use crate::config::key::Lacking;
-use crate::config::{Key, Said, Section::Files, Settings, Takes::*, Topic::Mounts};
-use crate::model::{Bind, BindIdmap, CustomMount, Overlay, Tmpfs, container_path, parse_bool};
+use crate::config::{Key, Said, Section::Files, Takes::*, Topic::Mounts};
+use crate::model::{Bind, CustomMount, Overlay, Tmpfs, container_path, parse_bool};
 use std::os::unix::ffi::OsStrExt;
 
-const NO_OVERLAY: &str = "overlays cannot be mounted yet";
 const NO_USERS: &str = "users of the host cannot be shown yet";
 
 pub(super) const KEYS: &[Key] = &[
@@ -19,8 +17,7 @@ pub(super) const KEYS: &[Key] = &[
     .bad_value(grammar::bad_bind)
     .trusted()
     .mask(11)
-    .since("v198")
-    .partly(lacking_idmaps),
+    .since("v198"),
     Key::option("bind-ro", Mounts, Value("PATH[:PATH[:OPTIONS]]"), "The same, read-only", |s, v| {
         let bind = Bind { read_only: true, ..Bind::parse_os(v.raw(), v.base)? };
         v.add(&mut s.mounts, CustomMount::Bind(bind))
@@ -57,8 +54,7 @@ pub(super) const KEYS: &[Key] = &[
     .bad_value(grammar::bad_overlay)
     .trusted()
     .mask(11)
-    .since("v220")
-    .not_built(NO_OVERLAY),
+    .since("v220"),
     Key::option("overlay-ro", Mounts, Value("PATH[:PATH…]:PATH"), "The same, read-only", |s, v| {
         let overlay = Overlay { read_only: true, ..Overlay::parse_os(v.raw(), v.base)? };
         v.add(&mut s.mounts, CustomMount::Overlay(overlay))
@@ -68,8 +64,7 @@ pub(super) const KEYS: &[Key] = &[
     .bad_value(grammar::bad_overlay)
     .trusted()
     .mask(11)
-    .since("v220")
-    .not_built(NO_OVERLAY),
+    .since("v220"),
     Key::option("bind-user", Mounts, Value("USER"), "Show a user of the host and its home", |s, v| {
         named(v).and_then(|name| v.add(&mut s.bind_user, name))
     })
@@ -105,15 +100,4 @@ fn named(said: &Said) -> Result<String, String> {
     let name = said.text()?;
     let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, ':' | '/');
     if name.is_empty() || name.contains(odd) { Err("must be a name".into()) } else { Ok(name.into()) }
-}
-
-fn lacking_idmaps(settings: &Settings) -> Vec<Lacking> {
-    let lacking = settings.mounts.iter().filter_map(|mount| match &mount.value {
-        CustomMount::Bind(bind) if matches!(bind.idmap, BindIdmap::Owner | BindIdmap::Root) => {
-            let option = if bind.read_only { "--bind-ro=" } else { "--bind=" };
-            Some((mount.origin.clone(), format!("the option {} of {option}", bind.idmap.word())))
-        }
-        _ => None,
-    });
-    lacking.collect()
 }

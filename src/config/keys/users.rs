@@ -33,9 +33,7 @@ pub(super) const KEYS: &[Key] = &[
     .mask(13)
     .since("v230")
     .values(|| words(Ownership::ALL))
-    .partly(|s| {
-        lacking_mode(&s.ownership, "--private-users-ownership=", |m| matches!(m, Ownership::Chown | Ownership::Foreign))
-    }),
+    .partly(|s| lacking_mode(&s.ownership, "--private-users-ownership=", |m| *m == Ownership::Foreign)),
     // The value of the option never meant anything; in a file it is a boolean.
     Key::option("private-users-chown", Users, Optional("ANY"), "Change the owners of the tree", |s, v| {
         v.put(&mut s.ownership, Ownership::Chown)
@@ -45,8 +43,7 @@ pub(super) const KEYS: &[Key] = &[
     .trusted()
     .mask(13)
     .since("v230")
-    .listing(Listing::Hidden)
-    .not_built("owners in the tree are never changed; --private-users-ownership=map maps them"),
+    .listing(Listing::Hidden),
     Key::option("private-users-delegate", Users, Value("N"), "Ranges of ids to delegate", |s, v| {
         let number = number(v.text()?).and_then(|n| u32::try_from(n).ok()).ok_or("must be a number of ranges")?;
         v.put(&mut s.delegate, number)

@@ -111,8 +111,11 @@ fn what_keeps_it_from_starting() {
         ("", |f| f.tree.os_release = false, &[]),
         ("-b", |f| f.tree.os_release = false, &["the tree /t has no os-release file, so it cannot be booted"]),
         ("", |f| f.root = false, &["only root can start a container so far"]),
-        ("", |f| f.tree.is_host_root = true, &["the host's own root directory cannot be the tree of a container"]),
+        ("-M=m", |f| f.tree.is_host_root = true, &["the host's own root directory cannot be the tree of a container"]),
         ("-x", |f| f.tree.is_host_root = true, &[]),
+        ("--volatile", |f| f.tree.is_host_root = true, &[]),
+        ("-M=m --read-only", |f| f.tree.is_host_root = true, &["the host's own root directory"]),
+        ("-M=m --volatile", |f| f.tree.split_usr = true, &["the tree /t keeps programs outside of /usr"]),
         ("--property=Nonsense=1", |_| (), &["there is no unit property \"Nonsense\" for a scope"]),
         (
             "-a -b --property=Nonsense=1",

@@ -2,6 +2,7 @@
 //! The plan's rules, one by one and over arbitrary command lines.
 
 mod machine;
+mod modes;
 mod mounts;
 mod process;
 mod random;

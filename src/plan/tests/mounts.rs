@@ -24,6 +24,8 @@ fn words(step: &Step) -> String {
         Action::TimezoneLink { zone } => format!("link {zone}"),
         Action::MountTree { read_only, idmap, .. } => format!("tree read_only={read_only} idmap={idmap}"),
         Action::MountOverlay { idmap, .. } => format!("overlay idmap={idmap}"),
+        Action::MountEmpty { options, .. } => format!("empty({options})"),
+        Action::RemoveFile { .. } => "remove".into(),
         Action::PivotRoot => "pivot".into(),
     };
     if step.optional.is_some() {
@@ -35,7 +37,7 @@ fn words(step: &Step) -> String {
 fn place(step: &Step) -> &str {
     match &step.action {
         Action::Mount(m) => m.target.to_str().unwrap_or_default(),
-        Action::WriteFile { path, .. } => path.to_str().unwrap_or_default(),
+        Action::WriteFile { path, .. } | Action::RemoveFile { path } => path.to_str().unwrap_or_default(),
         Action::TimezoneLink { .. } => "/etc/localtime",
         _ => "/",
     }
@@ -214,7 +216,7 @@ fn resolv_conf() {
     f.tree.read_only = true;
     assert_eq!(at(&plan("", &f), "/etc/resolv.conf"), read_only("/h"));
     assert_eq!(at(&plan("-x", &f), "/etc/resolv.conf"), "write Truncate /h optional");
-    assert_eq!(at(&plan("", &facts()), "/etc/resolv.conf"), "");
+    assert_eq!(at(&plan("", &facts()), "/etc/resolv.conf"), "remove optional");
 }
 
 #[test]

@@ -179,10 +179,29 @@ pub fn open(dir: i32, path: &CStr, flags: usize) -> Result<i32> {
 
 /// Opens a directory for reading that is no link itself; below `dir` also on no other file system.
 pub fn open_dir(dir: i32, path: &CStr) -> Result<i32> {
+    const RESOLVE_NO_XDEV: u64 = 1;
+    open_dir_resolved(dir, path, if dir == AT_FDCWD { 0 } else { RESOLVE_NO_XDEV })
+}
+
+/// Deletes a subvolume of btrfs (linux/btrfs.h, `BTRFS_IOC_SNAP_DESTROY`). Other file systems refuse.
+pub fn delete_subvolume(dir: i32, name: &CStr) -> Result<usize> {
+    const SNAP_DESTROY: usize = 0x5000_940f;
+    let mut arguments = [0u8; 4096];
+    let name = name.to_bytes();
+    arguments.get_mut(8..8 + name.len()).ok_or(ENOENT)?.copy_from_slice(name);
+    call!(number::IOCTL, dir, SNAP_DESTROY, arguments.as_ptr())
+}
+
+/// Opens a directory by a path whose links are followed inside of `root` only.
+pub fn open_dir_inside(root: i32, path: &CStr) -> Result<i32> {
+    const RESOLVE_NO_MAGICLINKS: u64 = 2;
+    const RESOLVE_IN_ROOT: u64 = 0x10;
+    open_dir_resolved(root, path, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+}
+
+fn open_dir_resolved(dir: i32, path: &CStr, resolve: u64) -> Result<i32> {
     const O_DIRECTORY: usize = if cfg!(target_arch = "aarch64") { 0o40000 } else { 0o200000 };
     const O_NOFOLLOW: usize = if cfg!(target_arch = "aarch64") { 0o100000 } else { 0o400000 };
-    const RESOLVE_NO_XDEV: u64 = 1;
-    let resolve = if dir == AT_FDCWD { 0 } else { RESOLVE_NO_XDEV };
     let how: [u64; 3] = [(O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) as u64, 0, resolve];
     call!(OPENAT2, dir, path.as_ptr(), how.as_ptr(), size_of_val(&how)).map(|fd| fd as i32)
 }

@@ -147,6 +147,8 @@ fn undo(op: Op, fd: i32, text: &[u8]) -> calls::Result<()> {
             calls::unlink(calls::AT_FDCWD, path, calls::AT_REMOVEDIR)?;
         }
         Op::RemoveTree => remove::tree(path)?,
+        Op::RemoveCopy => remove::copy(path)?,
+        Op::RemoveInside => remove::inside(fd, path)?,
         Op::RemoveCgroup => remove::cgroups(path, PATIENCE_MS)?,
         Op::DeleteLink => network::request(wire::delete_link_message(path.to_bytes()))?,
         Op::ReturnLink => network::return_link(path.to_bytes_with_nul())?,

@@ -18,6 +18,60 @@ pub fn tree(path: &CStr) -> Result<()> {
     calls::unlink(AT_FDCWD, path, AT_REMOVEDIR).map(|_| ())
 }
 
+/// Removes a copy of a tree: by itself where it is a snapshot, else everything in it, however deep. Goes down into what
+/// is not empty and up again by `..`; a directory that stays although it was emptied ends it.
+pub fn copy(path: &CStr) -> Result<()> {
+    let top = calls::open_dir(AT_FDCWD, path)?;
+    let above = calls::open(top, c"..", 0)?;
+    let bytes = path.to_bytes_with_nul();
+    let name = bytes.iter().rposition(|b| *b == b'/').map_or(bytes, |slash| &bytes[slash + 1..]);
+    let name = CStr::from_bytes_with_nul(name).map_err(|_| calls::ENOENT)?;
+    if calls::delete_subvolume(above, name).is_ok() {
+        return Ok(());
+    }
+    let (mut at, mut depth, mut came_up) = (top, 0u64, false);
+    loop {
+        let (below, removed) = (Cell::new(None), Cell::new(false));
+        each_entry(at, |name, _| {
+            let gone = match calls::unlink(at, name, 0) {
+                Err(calls::EISDIR) => calls::unlink(at, name, AT_REMOVEDIR),
+                other => other,
+            };
+            if gone.is_ok() {
+                removed.set(true);
+            } else if let Ok(fd) = calls::open_dir(at, name)
+                && let Some(other) = below.replace(Some(fd))
+            {
+                let _closed = calls::close(other);
+            }
+        });
+        let next = match below.get() {
+            Some(_) if came_up && !removed.get() => break,
+            Some(fd) => (fd, depth + 1, false),
+            None if depth == 0 => break,
+            None => (calls::open_dir(at, c"..")?, depth - 1, true),
+        };
+        let _closed = calls::close(at);
+        (at, depth, came_up) = next;
+    }
+    calls::unlink(above, name, AT_REMOVEDIR).map(|_| ())
+}
+
+/// The same for a path that is resolved inside of `root`.
+pub fn inside(root: i32, path: &CStr) -> Result<()> {
+    let dir = calls::open_dir_inside(root, path)?;
+    empty(dir, MAX_DEPTH);
+    let above = calls::open(dir, c"..", 0);
+    calls::close(dir)?;
+    let bytes = path.to_bytes_with_nul();
+    let name = bytes.iter().rposition(|b| *b == b'/').map_or(bytes, |slash| &bytes[slash + 1..]);
+    let removed = CStr::from_bytes_with_nul(name).map_err(|_| calls::ENOENT);
+    let above = above?;
+    let removed = removed.and_then(|name| calls::unlink(above, name, AT_REMOVEDIR));
+    calls::close(above)?;
+    removed.map(|_| ())
+}
+
 fn empty(dir: i32, depth: u32) {
     each_entry(dir, |name, _| {
         if calls::unlink(dir, name, 0) == Err(calls::EISDIR) {

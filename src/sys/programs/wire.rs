@@ -36,6 +36,10 @@ pub enum Op {
     RemoveDir,
     /// text: path of a directory removed with what is in it, on one file system, to a limited depth.
     RemoveTree,
+    /// fd: root of a tree; text: path in it of a directory removed with what is in it.
+    RemoveInside,
+    /// text: path of a copy of a tree: a snapshot or a directory of any depth, removed with what is in it.
+    RemoveCopy,
     /// text: path of a control group, removed with the groups below it.
     RemoveCgroup,
     /// text: name of a network link of the host.
@@ -71,6 +75,8 @@ impl Op {
             Op::RemoveFile,
             Op::RemoveDir,
             Op::RemoveTree,
+            Op::RemoveInside,
+            Op::RemoveCopy,
             Op::RemoveCgroup,
             Op::DeleteLink,
             Op::Visit,
