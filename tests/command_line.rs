@@ -208,14 +208,12 @@ fn mistakes_name_the_option_and_what_is_allowed() {
                 (Code::OptionValue, "--oom-score-adjust=x: must be a number"),
                 (Code::NotBuiltYet, "--image= is not built yet"),
                 (Code::NotBuiltYet, "--selinux-context= is not built yet"),
-                (Code::NotBuiltYet, "--port= is not built yet"),
             ],
         ),
         (
             "-D /x -i /y -p 80",
             &[
                 (Code::NotBuiltYet, "--image= is not built yet"),
-                (Code::NotBuiltYet, "--port= is not built yet"),
                 (Code::OptionConflict, "-D /x and -i /y exclude each other"),
                 (Code::OptionConflict, "-p 80 needs a network of its own"),
             ],

@@ -147,17 +147,17 @@ pub struct Settings {
     /// `--private-network`
     pub private_network: One<bool>,
     /// `--network-interface=`
-    pub network_interface: Many<LinkPair>,
+    pub network_interface: Many<LinkPair<LinkReference>>,
     /// `--network-macvlan=`
-    pub network_macvlan: Many<LinkPair>,
+    pub network_macvlan: Many<LinkPair<LinkReference>>,
     /// `--network-ipvlan=`
-    pub network_ipvlan: Many<LinkPair>,
+    pub network_ipvlan: Many<LinkPair<LinkReference>>,
     /// `-n`
     pub network_veth: One<bool>,
     /// `--network-veth-extra=`
     pub network_veth_extra: Many<LinkPair>,
     /// `--network-bridge=`
-    pub network_bridge: One<InterfaceName>,
+    pub network_bridge: One<LinkReference>,
     /// `--network-zone=`
     pub network_zone: One<String>,
     /// `--network-namespace-path=`

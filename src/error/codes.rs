@@ -60,6 +60,9 @@ codes! {
     DevicePolicy = 702, "the device policy could not be attached";
     // 08xx network
     NetworkFailed = 801, "a network operation failed";
+    LinkUnusable = 802, "a network link cannot be what was asked for";
+    NetworkNamespace = 803, "the network namespace cannot be joined";
+    PortForward = 804, "a port could not be forwarded";
     // 09xx console
     ConsoleFailed = 901, "a console operation failed";
     SuperviseFailed = 902, "the supervisor cannot watch over the container";

@@ -184,6 +184,8 @@ pub struct Stager {
     pub init_flags: u64,
     /// Namespaces of init that the stager joins for the late part.
     pub join_flags: u64,
+    /// A network namespace that exists already, for init and for the late part.
+    pub network: Option<OwnedFd>,
     /// Ids for what is created in the image: the container's root.
     pub root_ids: (u32, u32),
     /// Written to /proc/self/oom_score_adj, where init inherits it from.

@@ -46,6 +46,9 @@ pub fn run(program: &Stager, init: &Init, ends: &ChildEnds) -> ! {
     };
     // The kernel asks for the rights of the file system ids when it places a clone in a cgroup.
     step(u16::MAX, act_as((0, 0)));
+    if let Some(network) = &program.network {
+        step(u16::MAX, setns(network.as_raw_fd(), flags::NEWNET).during(Part::Source));
+    }
     let side = clone(program.init_flags | flags::PARENT, cgroup.as_ref().map(AsFd::as_fd));
     let pidfd = match side {
         Ok(Side::Child) => init::run(init, ends),

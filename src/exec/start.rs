@@ -83,6 +83,7 @@ pub fn start(program: &Stager, init: &Init, passed: &[RawFd]) -> Result<Cloned> 
     init_keeps.extend(init.handover.as_ref().map(|h| h.program.as_raw_fd()));
     let mut stager_keeps = init_keeps.clone();
     stager_keeps.extend([order.as_raw_fd(), ready.0.as_raw_fd()]);
+    stager_keeps.extend(program.network.iter().map(AsRawFd::as_raw_fd));
     stager_keeps.extend(program.keep.iter().map(AsRawFd::as_raw_fd));
     for list in [&mut init_keeps, &mut stager_keeps] {
         list.sort_unstable();

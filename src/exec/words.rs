@@ -30,6 +30,10 @@ fn with_whom_to_let_in(plan: &Plan, d: Diagnostic) -> Diagnostic {
 
 fn stager(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
     let Some(step) = plan.steps.get(usize::from(record.step)) else {
+        if let (Part::Source, Some(path)) = (record.part, &plan.network.join) {
+            let what = format!("cannot join the network namespace {}", path.value.display());
+            return Diagnostic::new(Code::NetworkNamespace, what).errno(errno).origin(&path.origin);
+        }
         let what = match record.part {
             Part::Helper => "cannot clone the container's first process",
             Part::Configure => "cannot set the OOM score adjustment",

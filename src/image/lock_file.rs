@@ -57,6 +57,22 @@ impl LockFile {
         Self::attempt(dir, name, mode, |_| Vec::new())
     }
 
+    /// Takes the lock, waiting for others at most that long.
+    ///
+    /// # Errors
+    /// `EAGAIN` when others hold it all the time; those of open(2) and fcntl(2).
+    pub fn within(dir: &Path, name: &OsStr, mode: LockKind, patience: Duration) -> rustix::io::Result<Self> {
+        let until = Instant::now() + patience;
+        loop {
+            match Self::take_quietly(dir, name, mode) {
+                Ok(lock) => return Ok(lock),
+                Err(LockError::Failed(errno)) => return Err(errno),
+                Err(LockError::Busy(_)) if Instant::now() >= until => return Err(Errno::AGAIN),
+                Err(LockError::Busy(_)) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
     fn attempt(
         dir: &Path,
         name: &OsStr,

@@ -2,11 +2,12 @@
 //! The start of one boot of the container: from the plan to the payload's first instruction.
 
 use super::place::{self, Place};
-use super::{Session, console, links, record, register};
+use super::{Session, console, links, ports, record, register};
 use crate::bus::RegisteredBy;
 use crate::error::{Code, Diagnostic, Result};
 use crate::exec::{self, Mapping, Released};
 use crate::log::{self, MessageId};
+use crate::net::Addresses;
 use crate::plan::Unit;
 use crate::prepare::{self, Context, DevicePolicy, Prepared, SharedDirectory};
 use crate::supervise::notify::{ManagerNotify, NotifyServer, ReadyWhen};
@@ -32,6 +33,8 @@ pub struct Boot {
     pub(super) relays: [Option<OwnedFd>; 3],
     /// The host's links of a machine that is registered.
     pub(super) registered: Option<Vec<i32>>,
+    /// Where ports of the host lead, when there are any.
+    pub(super) addresses: Option<Addresses>,
     /// In order of acquisition.
     pub(super) releases: Vec<Ticket>,
     /// Stays open as long as the payload runs.
@@ -70,7 +73,7 @@ impl Boot {
         }
         record::boot(session, &place, entered.pid(), undo)?;
         let mapping = entered.map(plan, session.range.as_ref().map(|r| r.range))?;
-        let (mapping, way, links) = join(session, mapping, undo, &mut releases)?;
+        let (mapping, Joined { way, links, addresses }) = join(session, &place, mapping, undo, &mut releases)?;
         let mapped = mapping.wait_mounted(plan)?;
         place::enable_controllers(&place);
         let released = mapped.release(plan)?;
@@ -80,7 +83,7 @@ impl Boot {
         let ready = if plan.notify_ready { ReadyWhen::PayloadReady } else { ReadyWhen::Started };
         let manager = Rc::new(RefCell::new(ManagerNotify::new(ready, Instant::now())));
         let registered = way.map(|_| links);
-        Ok(Self { released, leader, place, notify, manager, pty, relays, registered, releases, _held: held })
+        Ok(Self { released, leader, place, notify, manager, pty, relays, registered, addresses, releases, _held: held })
     }
 }
 
@@ -114,20 +117,28 @@ fn prepare(
     Ok(prepared)
 }
 
+/// What ties init to the host.
+struct Joined {
+    way: Option<RegisteredBy>,
+    links: Vec<i32>,
+    addresses: Option<Addresses>,
+}
+
 /// Links init's network to the host's and registers it, while the stager makes the last mounts.
 fn join(
     session: &Session<'_>,
+    place: &Place,
     mapping: Mapping,
     undo: &mut Undo,
     releases: &mut Vec<Ticket>,
-) -> Result<(Mapping, Option<RegisteredBy>, Vec<i32>)> {
-    let joined = links::make(session, mapping.pid(), undo, releases).and_then(|links| {
+) -> Result<(Mapping, Joined)> {
+    let joined = links::make(session, place, mapping.pid(), undo, releases).and_then(|links| {
         let leader = (mapping.pid(), mapping.pidfd());
         let way = register::register(session, leader, links.clone(), undo, releases)?;
-        Ok((links, way))
+        Ok(Joined { way, links, addresses: ports::addresses(session, mapping.pid())? })
     });
     match joined {
-        Ok((links, way)) => Ok((mapping, way, links)),
+        Ok(joined) => Ok((mapping, joined)),
         // A dead child is the reason, and has said its own.
         Err(d) => Err(mapping.blame(session.plan, d)),
     }

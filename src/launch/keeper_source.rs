@@ -9,6 +9,7 @@ use crate::supervise::{Request, Source};
 use crate::undo::{Keeper, Undo};
 use rustix::event::epoll;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::cell::RefCell;
 use std::time::Instant;
 
 /// Watches the keeper of an undo list.
@@ -16,14 +17,19 @@ pub struct KeeperSource<'a> {
     session: &'a Session<'a>,
     place: &'a Place,
     leader: i32,
-    undo: &'a mut Undo,
+    undo: &'a RefCell<&'a mut Undo>,
     /// Holds the pidfd of the keeper of the day.
     watch: OwnedFd,
 }
 
 impl<'a> KeeperSource<'a> {
     /// Watches the keeper of that list.
-    pub fn new(session: &'a Session<'a>, place: &'a Place, leader: i32, undo: &'a mut Undo) -> Result<Self> {
+    pub fn new(
+        session: &'a Session<'a>,
+        place: &'a Place,
+        leader: i32,
+        undo: &'a RefCell<&'a mut Undo>,
+    ) -> Result<Self> {
         let watch = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(unwatched)?;
         let source = Self { session, place, leader, undo, watch };
         source.watch()?;
@@ -31,7 +37,8 @@ impl<'a> KeeperSource<'a> {
     }
 
     fn watch(&self) -> Result<()> {
-        let Some(keeper) = self.undo.keeper() else { return Ok(()) };
+        let undo = self.undo.borrow();
+        let Some(keeper) = undo.keeper() else { return Ok(()) };
         epoll::add(&self.watch, keeper.pidfd(), epoll::EventData::new_u64(0), epoll::EventFlags::IN).map_err(unwatched)
     }
 }
@@ -49,13 +56,13 @@ impl Source for KeeperSource<'_> {
         self.watch.as_fd()
     }
     fn turn(&mut self, _now: Instant) -> Result<Vec<Request>> {
-        if let Some(old) = self.undo.keeper() {
+        if let Some(old) = self.undo.borrow().keeper() {
             // Closing its pidfd is not enough: until it executes its program the new keeper has a copy.
             epoll::delete(&self.watch, old.pidfd()).map_err(unwatched)?;
         }
-        self.undo.replace_keeper(Keeper::start()?)?;
+        self.undo.borrow_mut().replace_keeper(Keeper::start()?)?;
         self.watch()?;
-        record::boot(self.session, self.place, self.leader, self.undo)?;
+        record::boot(self.session, self.place, self.leader, &self.undo.borrow())?;
         let what = "the keeper was killed; another one takes its place";
         log::warning!(self.session.log, MessageId::Degraded, "{what}");
         Ok(Vec::new())

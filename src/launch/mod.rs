@@ -11,6 +11,7 @@ mod journal;
 mod keeper_source;
 mod links;
 mod place;
+mod ports;
 mod range;
 mod record;
 mod register;

@@ -6,6 +6,7 @@ use super::boot::Boot;
 use super::bus_source::{BusSource, Registered};
 use super::console::HeldConsole;
 use super::keeper_source::KeeperSource;
+use super::ports::PortSource;
 use super::sources::{ControlSource, NotifySource};
 use super::usage::{Consumed, OomSource};
 use crate::error::Result;
@@ -86,8 +87,12 @@ impl Boot {
         let mut sources: Vec<&mut dyn supervise::Source> = vec![&mut notify, &mut control];
         sources.extend(bus.as_mut().map(|bus| bus as &mut dyn supervise::Source));
         sources.extend(oom.as_mut().map(|oom| oom as &mut dyn supervise::Source));
-        let mut keeper = KeeperSource::new(session, place, self.released.pid, undo)?;
+        let undo = RefCell::new(undo);
+        let mut keeper = KeeperSource::new(session, place, self.released.pid, &undo)?;
         sources.push(&mut keeper);
+        let addresses = self.addresses.take();
+        let mut ports = addresses.map(|a| PortSource::new(session, (place, self.released.pid), &undo, a));
+        sources.extend(ports.as_mut().map(|ports| ports as &mut dyn supervise::Source));
         let manager = Rc::clone(&self.manager);
         let outcome = supervise::run(Running {
             leader: Leader { pid: self.released.pid, pidfd },
@@ -107,6 +112,7 @@ impl Boot {
         if let Some(oom) = &mut oom {
             oom.tell(consumed.oom_kills());
         }
+        self.releases.extend(ports.into_iter().flat_map(PortSource::tickets));
         outcome
     }
 }

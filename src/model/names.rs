@@ -42,11 +42,16 @@ name_type!(
     InterfaceName
 );
 
-/// `HOST[:CONTAINER]` of the network options.
+name_type!(
+    /// The name or an alternative name of a network interface that exists, 1 to 127 bytes (`ifname_valid_full` of systemd).
+    LinkReference
+);
+
+/// `HOST[:CONTAINER]` of the network options. By default the host's link is one to be made, which needs a proper name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LinkPair {
+pub struct LinkPair<Host = InterfaceName> {
     /// The link on the host.
-    pub host: InterfaceName,
+    pub host: Host,
     /// Its name in the container, when given.
     pub container: Option<InterfaceName>,
 }
@@ -121,29 +126,41 @@ impl MachineName {
     }
 }
 
+/// What names and alternative names have in common (`ifname_valid_full` of systemd).
+fn check_link_name(text: &str, longest: usize) -> Result<(), String> {
+    let allowed = |b: u8| (33..127).contains(&b) && !matches!(b, b':' | b'/' | b'%');
+    if text.is_empty() || text.len() > longest {
+        return Err(format!("an interface name is 1 to {longest} characters long"));
+    }
+    if !text.bytes().all(allowed) {
+        return Err("an interface name holds no blanks, ':', '/', '%' or non-ASCII characters".into());
+    }
+    // What could be an index, in any base, is none.
+    let index = super::words::number(text).is_some_and(|n| (1..1 << 31).contains(&n));
+    if index || text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err("an interface name is not a number".into());
+    }
+    if matches!(text, "." | ".." | "all" | "default") {
+        return Err(format!("{text} cannot be an interface name"));
+    }
+    Ok(())
+}
+
 impl FromStr for InterfaceName {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let allowed = |b: u8| (33..127).contains(&b) && !matches!(b, b':' | b'/' | b'%');
-        if text.is_empty() || text.len() > 15 {
-            return Err("an interface name is 1 to 15 characters long".into());
-        }
-        if !text.bytes().all(allowed) {
-            return Err("an interface name holds no blanks, ':', '/', '%' or non-ASCII characters".into());
-        }
-        // What could be an index, in any base, is none.
-        let index = super::words::number(text).is_some_and(|n| (1..1 << 31).contains(&n));
-        if index || text.bytes().all(|b| b.is_ascii_digit()) {
-            return Err("an interface name is not a number".into());
-        }
-        if matches!(text, "." | ".." | "all" | "default") {
-            return Err(format!("{text} cannot be an interface name"));
-        }
-        Ok(Self(text.into()))
+        check_link_name(text, 15).map(|()| Self(text.into()))
     }
 }
 
-impl FromStr for LinkPair {
+impl FromStr for LinkReference {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        check_link_name(text, 127).map(|()| Self(text.into()))
+    }
+}
+
+impl<Host: FromStr<Err = String>> FromStr for LinkPair<Host> {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let (host, container) = match text.split_once(':') {
@@ -154,7 +171,7 @@ impl FromStr for LinkPair {
     }
 }
 
-impl LinkPair {
+impl<Host: FromStr<Err = String>> LinkPair<Host> {
     /// A list with blanks between the pairs; never empty.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, String> {
         let list: Vec<Self> = text.split_ascii_whitespace().map(str::parse).collect::<Result<_, String>>()?;
@@ -162,7 +179,7 @@ impl LinkPair {
     }
 }
 
-impl fmt::Display for LinkPair {
+impl<Host: fmt::Display> fmt::Display for LinkPair<Host> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.container {
             Some(container) => write!(f, "{}:{container}", self.host),
@@ -287,8 +304,11 @@ mod tests {
         for bad in ["", "1", ".", "..", "all", "default", "a:b", "a/b", "a%d", "a b", "ü", "1234567890abcdef"] {
             assert!(bad.parse::<InterfaceName>().is_err(), "{bad}");
         }
-        assert_eq!(LinkPair::parse_list(" a:b  c ").unwrap().len(), 2);
-        assert!(LinkPair::parse_list(" ").is_err());
+        assert_eq!(<LinkPair>::parse_list(" a:b  c ").unwrap().len(), 2);
+        assert!(<LinkPair>::parse_list(" ").is_err());
+        let long = "an-alternative-name-of-a-link";
+        assert!(long.parse::<LinkPair>().is_err() && format!("x:{long}").parse::<LinkPair<LinkReference>>().is_err());
+        assert_eq!(long.parse::<LinkPair<LinkReference>>().unwrap().host.as_str(), long);
     }
 
     #[test]

@@ -2,12 +2,12 @@
 //! Names of the links that belong to a machine, as systemd-nspawn(1) gives them.
 
 use super::siphash::siphash24;
-use crate::model::MachineName;
+use crate::model::{InterfaceName, LinkReference, MachineName};
 
 /// Longest interface name in bytes (`IFNAMSIZ` without its NUL, linux/if.h).
-const NAME_MAX: usize = 15;
+pub(super) const NAME_MAX: usize = 15;
 /// Longest alternative name in bytes (`ALTIFNAMSIZ` without its NUL, linux/if.h).
-const ALTERNATIVE_NAME_MAX: usize = 127;
+pub(super) const ALTERNATIVE_NAME_MAX: usize = 127;
 /// Key of the hash in shortened names (systemd `src/shared/netif-util.c`, `SHORTEN_IFNAME_HASH_KEY`).
 const SHORTEN_KEY: [u8; 16] = 0xe190a404_a8ef4b51_8cccc33a_9f11fca2_u128.to_be_bytes();
 /// Digits of base64url (RFC 4648, section 5).
@@ -18,7 +18,7 @@ pub const CONTAINER_LINK: &str = "host0";
 
 /// What the host's side of the veth pair is there for; it decides the prefix of the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HostLink {
+pub enum Side {
     /// On its own: `ve-MACHINE`.
     Alone,
     /// A port of a bridge or of a zone's bridge: `vb-MACHINE`.
@@ -36,11 +36,21 @@ pub struct LinkName {
 
 impl LinkName {
     /// The name of the host's side of a machine's veth pair.
-    pub fn of_host_side(machine: &MachineName, link: HostLink) -> Self {
+    pub fn of_host_side(machine: &MachineName, link: Side) -> Self {
         Self::fit(match link {
-            HostLink::Alone => format!("ve-{machine}"),
-            HostLink::BridgePort => format!("vb-{machine}"),
+            Side::Alone => format!("ve-{machine}"),
+            Side::BridgePort => format!("vb-{machine}"),
         })
+    }
+
+    /// The name of a link that is made on top of a link of the host, when none was said.
+    pub fn above(prefix: &str, parent: &LinkReference) -> Self {
+        Self::fit(format!("{prefix}{parent}"))
+    }
+
+    /// A name that was said.
+    pub fn said(name: &InterfaceName) -> Self {
+        Self { name: name.to_string(), shortened_from: None }
     }
 
     /// The full name as the alternative name to give to the link; `None` when not shortened or longer than the kernel
@@ -50,8 +60,8 @@ impl LinkName {
     }
 
     /// Names of up to 15 bytes stay; of a longer one the first 11 bytes stay and four base64url digits of the low 24
-    /// bits of its hash follow (systemd `src/shared/netif-util.c`, naming scheme v245 and later). A machine name is
-    /// ASCII, so every cut is at a character.
+    /// bits of its hash follow (systemd `src/shared/netif-util.c`, naming scheme v245 and later). Names of machines and
+    /// links are ASCII, so every cut is at a character.
     fn fit(full: String) -> Self {
         if full.len() <= NAME_MAX {
             return Self { name: full, shortened_from: None };

@@ -127,7 +127,7 @@ fn index_in(rtnl: &mut Rtnl, name: &str) -> std::result::Result<Option<u32>, Rtn
     }
 }
 
-fn failed(what: String, error: RtnlError) -> Diagnostic {
+pub(super) fn failed(what: String, error: RtnlError) -> Diagnostic {
     let shown = Diagnostic::new(Code::NetworkFailed, what).errno(error.errno);
     match error.text {
         Some(text) => shown.note(format!("the kernel says: {text}")),

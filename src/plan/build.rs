@@ -14,7 +14,8 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
     let machine = machine_name(s, f).map_err(|d| wrong.push(d)).ok();
     let mut told = Told::default();
     let user = users::user_namespace(s, f, &mut told).map_err(|d| wrong.push(d)).ok();
-    let network = network(s);
+    let (network, refused) = network::network(s, f, machine.as_ref());
+    wrong.extend(refused);
     if f.root {
         wrong.extend(powers::missing(f.powers, user.as_ref().unwrap_or(&UserNamespace::None), &network));
     }
@@ -46,7 +47,7 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
     let hostname = s.hostname.as_ref().map(|h| h.value.clone()).unwrap_or_else(|| Hostname::of_machine(&machine));
     Ok(Plan {
         invocation: s.invocation,
-        steps: mounts::steps(s, f, &user, network.private),
+        steps: mounts::steps(s, f, &user, &network),
         process: process::process(s, f, console),
         unit: unit(s, f, &machine, &mut told),
         limits: limits::limits(s, f, &mut told),
@@ -265,13 +266,6 @@ fn filter(
     })?;
     told.warnings.extend(filter.explain.warnings.iter().cloned());
     Ok(Some(FilterPlan(filter)))
-}
-
-fn network(s: &Settings) -> Network {
-    let veth = yes(&s.network_veth);
-    let private = yes(&s.private_network) || veth;
-    let origin = s.network_veth.as_ref().or(s.private_network.as_ref()).map_or(Origin::Default, |o| o.origin.clone());
-    Network { private, veth, mac: s.network_mac.as_ref().map(|m| m.value), origin }
 }
 
 fn unit(s: &Settings, f: &Facts, machine: &MachineName, told: &mut Told) -> Unit {

@@ -157,9 +157,9 @@ fn user_namespace(s: &Settings, found: &mut Vec<Diagnostic>) {
 
 /// Everything of the network but `--private-network`, `--network-namespace-path=` and ports.
 fn links(s: &Settings) -> impl Iterator<Item = &Origin> {
-    let lists = [&s.network_interface, &s.network_macvlan, &s.network_ipvlan, &s.network_veth_extra];
-    let single = [on(&s.network_veth), said(&s.network_bridge), said(&s.network_zone)];
-    lists.into_iter().filter_map(|list| first(list)).chain(single.into_iter().flatten())
+    let lists = [first(&s.network_interface), first(&s.network_macvlan), first(&s.network_ipvlan)];
+    let single = [first(&s.network_veth_extra), on(&s.network_veth), said(&s.network_bridge), said(&s.network_zone)];
+    lists.into_iter().chain(single).flatten()
 }
 
 fn network(s: &Settings, found: &mut Vec<Diagnostic>) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! A plan in words (`--dry-run`).
 
-use super::{Action, Plan, Source, Unit, UserNamespace, describe_attributes, escape};
+use super::{Action, Network, Plan, Source, Unit, UserNamespace, describe_attributes, escape};
 use crate::error::Origin;
 use crate::model::BindSource;
 use std::fmt::Write as _;
@@ -25,14 +25,13 @@ pub fn explain(plan: &Plan) -> String {
     if let Some(origin) = &plan.tree.give {
         line("owners", format!("all files of the tree are given to the range{}", asked(origin)));
     }
-    line(
-        "network",
-        match (plan.network.private, plan.network.veth) {
-            (false, _) => "the host's".into(),
-            (true, false) => format!("its own, loopback only{}", asked(&plan.network.origin)),
-            (true, true) => format!("its own, with a veth pair to the host{}", asked(&plan.network.origin)),
-        },
-    );
+    line("network", network(&plan.network));
+    for link in &plan.network.links {
+        line("link", format!("{}{}", link.value, asked(&link.origin)));
+    }
+    for port in &plan.network.ports {
+        line("port", format!("{}{}", port.value, asked(&port.origin)));
+    }
     line("unit", unit(&plan.unit));
     line("machined", plan.register.to_string());
     line("console", plan.console.to_string());
@@ -83,6 +82,16 @@ fn asked(origin: &Origin) -> String {
     match origin {
         Origin::Default => String::new(),
         other => format!("  [{other}]"),
+    }
+}
+
+fn network(network: &Network) -> String {
+    let asked = asked(&network.origin);
+    match &network.join {
+        Some(path) => format!("that of {}{asked}", path.value.display()),
+        None if !network.private => "the host's".into(),
+        None if network.links.is_empty() => format!("its own, loopback only{asked}"),
+        None => format!("its own{asked}"),
     }
 }
 

@@ -2,7 +2,9 @@
 //! What this machine is and has, as far as a plan depends on it.
 
 use crate::model::{CapabilitySet, Id128};
+use crate::net::HostLink;
 use crate::supervise::{FdKind, StdioFacts};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -78,6 +80,17 @@ pub struct HostFacts {
     pub pid1_limits: [(u64, u64); 2],
 }
 
+/// The host's network, as far as the settings name parts of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkFacts {
+    /// The links that exist, by the name that was said.
+    pub links: BTreeMap<String, HostLink>,
+    /// Links that are lent to machines, with the machine's name; looked at where a link is missing.
+    pub lent: BTreeMap<String, String>,
+    /// Why the path of a network namespace leads to none.
+    pub not_a_namespace: Option<String>,
+}
+
 /// What this machine is and has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -103,6 +116,8 @@ pub struct Facts {
     pub tree: TreeFacts,
     /// The host.
     pub host: HostFacts,
+    /// The host's network.
+    pub network: NetworkFacts,
     /// The host's name.
     pub host_name: Option<String>,
     /// Our own hard limits by resource number.

@@ -10,6 +10,7 @@ mod explain;
 mod facts;
 mod limits;
 mod mounts;
+mod network;
 mod powers;
 mod probe;
 mod process;
@@ -23,7 +24,8 @@ mod users;
 pub use build::build;
 pub use capabilities::CapabilityPlan;
 pub use explain::explain;
-pub use facts::{Facts, HostFacts, KernelVersion, Terminal, TreeFacts};
+pub use facts::{Facts, HostFacts, KernelVersion, NetworkFacts, Terminal, TreeFacts};
+pub use network::{Bridge, Link, Network};
 pub use probe::{probe, whereabouts};
 pub use step::{Action, Content, LayerOwners, Missing, MountStep, Shared, Source, Step, WriteHow, describe_attributes};
 
@@ -157,19 +159,6 @@ impl UserNamespace {
     pub fn idmapped(&self) -> bool {
         matches!(self, Self::Fixed { idmap: true, .. } | Self::Pick { idmap: true, .. })
     }
-}
-
-/// The network.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Network {
-    /// A network namespace of its own.
-    pub private: bool,
-    /// A veth pair to the host.
-    pub veth: bool,
-    /// The MAC address of the container's end, when given.
-    pub mac: Option<[u8; 6]>,
-    /// Who asked for it.
-    pub origin: Origin,
 }
 
 /// The program and its surroundings.

@@ -5,7 +5,7 @@
 //! late steps is done before the container's namespaces exist.
 
 use super::step::{Action, Content, LayerOwners, Missing, MountStep, Shared, Source, Step, WriteHow};
-use super::{Facts, UserNamespace};
+use super::{Facts, Network, UserNamespace};
 use crate::config::{Invocation, Settings};
 use crate::error::{Origin, Sourced};
 use crate::model::*;
@@ -50,16 +50,16 @@ fn inside(path: &str, recursive: bool) -> Source {
 }
 
 /// All steps of the stager.
-pub fn steps(s: &Settings, f: &Facts, user: &UserNamespace, private_network: bool) -> Vec<Step> {
+pub fn steps(s: &Settings, f: &Facts, user: &UserNamespace, network: &Network) -> Vec<Step> {
     let mut steps = root(s, f, user);
-    steps.extend(api(s, private_network));
-    let (early, late_selinux) = if private_network { (None, selinux(f)) } else { (selinux(f), None) };
+    steps.extend(api(s, network));
+    let (early, late_selinux) = if network.is_own() { (None, selinux(f)) } else { (selinux(f), None) };
     steps.extend(early);
     steps.extend(shared(s, f, user));
     let (below_proc, elsewhere): (Vec<_>, Vec<_>) = custom(s, user).into_iter().partition(|s| below(s, "/proc"));
     steps.extend(elsewhere);
-    steps.extend(files(s, f, private_network));
-    steps.extend(own(private_network));
+    steps.extend(files(s, f, network));
+    steps.extend(own(network));
     steps.extend(late_selinux.map(late));
     steps.extend(below_proc.into_iter().map(late));
     steps
@@ -132,13 +132,13 @@ fn said(flag: &Option<Sourced<bool>>) -> bool {
     flag.as_ref().is_some_and(|f| f.value)
 }
 
-fn api(s: &Settings, private_network: bool) -> Vec<Step> {
+fn api(s: &Settings, network: &Network) -> Vec<Step> {
     let shared = "mode=01777,size=10%,nr_inodes=400k";
     let mut steps = Vec::new();
     if s.tmpfs_tmp.as_ref().is_none_or(|t| t.value) {
         steps.push(tmpfs("/tmp", SND, shared, Content::Empty));
     }
-    if !private_network {
+    if !network.is_own() {
         steps.push(step("/sys", Source::Sysfs, RO_RSD, Missing::Create));
     }
     let nosuid = A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_STRICTATIME);
@@ -194,12 +194,12 @@ fn credentials_for_all(s: &Settings) -> bool {
 }
 
 /// Mounts of the container's own namespaces, and what covers parts of them.
-fn own(private_network: bool) -> Vec<Step> {
+fn own(network: &Network) -> Vec<Step> {
     let mut steps = vec![
         step("/proc", Source::Proc, RSD, Missing::Create),
         step("/proc/sys", inside("/proc/sys", true), RO_RSD, Missing::Skip),
     ];
-    if private_network {
+    if network.private {
         steps.push(step("/proc/sys/net", inside("/proc/sys/net", false), RSD, Missing::Skip));
     }
     for file in ["kallsyms", "kcore", "keys", "sysrq-trigger", "timer_list"] {
@@ -213,7 +213,7 @@ fn own(private_network: bool) -> Vec<Step> {
     steps.push(step("/proc/sys/kernel/random/boot_id", inside(boot_id, false), RO_RSD, Missing::Skip));
     steps.push(step("/proc/kmsg", inside("/run/host/proc-kmsg", false), RO_RSD, Missing::Skip));
     steps.push(optional(step("/dev/mqueue", Source::Mqueue, RSD, Missing::Create), CONVENIENCE));
-    if private_network {
+    if network.is_own() {
         steps.push(step("/sys", Source::SysfsParts, RO_RSD, Missing::Create));
     }
     steps.push(optional(step("/sys/fs/cgroup", Source::Cgroup2, RSD, Missing::Skip), NO_CGROUPS));
@@ -266,7 +266,7 @@ fn one(mount: &CustomMount, origin: &Origin, owners: LayerOwners) -> Step {
 }
 
 /// resolv.conf and localtime.
-fn files(s: &Settings, f: &Facts, private_network: bool) -> Vec<Step> {
+fn files(s: &Settings, f: &Facts, network: &Network) -> Vec<Step> {
     let mut steps = Vec::new();
     let etc_writable = match volatile(s) {
         Volatile::Yes | Volatile::Overlay => true,
@@ -275,7 +275,7 @@ fn files(s: &Settings, f: &Facts, private_network: bool) -> Vec<Step> {
     };
     let etc = if etc_writable { Etc::Writable } else { Etc::ReadOnly };
     let (mode, origin) = sourced(&s.resolv_conf, ResolvConf::Auto);
-    let made = resolv_conf(mode, f, private_network, etc);
+    let made = resolv_conf(mode, f, network.resolves_as_host(s.invocation), etc);
     steps.extend(made.map(|made| Step { origin, ..optional(made, CONVENIENCE) }));
     let (mode, origin) = sourced(&s.timezone, Timezone::Auto);
     steps.extend(localtime(mode, f, etc).map(|made| Step { origin, ..optional(made, CONVENIENCE) }));
@@ -289,13 +289,13 @@ enum Etc {
     ReadOnly,
 }
 
-fn resolv_conf(mode: ResolvConf, f: &Facts, private_network: bool, etc: Etc) -> Option<Step> {
+fn resolv_conf(mode: ResolvConf, f: &Facts, as_host: bool, etc: Etc) -> Option<Step> {
     use ResolvConf::*;
     const AT: &str = "/etc/resolv.conf";
     let source = match mode {
         Off => return None,
         Delete => return Some(remove(AT)),
-        Auto if private_network => return None,
+        Auto if !as_host => return None,
         Auto => match f.host.resolv_conf.clone() {
             Some(path) => path,
             None => return (etc == Etc::Writable).then(|| remove(AT)),

@@ -17,7 +17,7 @@ pub fn missing(powers: CapabilitySet, users: &UserNamespace, network: &Network) 
     if users.is_some() {
         WITH_USERS.into_iter().for_each(|c| needed.insert(c));
     }
-    if network.veth {
+    if !network.links.is_empty() || !network.ports.is_empty() {
         needed.insert(C::NET_ADMIN);
     }
     let missing = needed.minus(powers);
@@ -31,10 +31,11 @@ pub fn missing(powers: CapabilitySet, users: &UserNamespace, network: &Network) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Origin;
+    use crate::plan::testing::{facts, settings};
 
     fn told(powers: CapabilitySet, users: UserNamespace, veth: bool) -> Option<String> {
-        let network = Network { private: veth, veth, mac: None, origin: Origin::Default };
+        let settings = settings(if veth { "--network-veth" } else { "" });
+        let (network, _) = super::super::network::network(&settings, &facts(), Some(&"m".parse().unwrap()));
         missing(powers, &users, &network).map(|d| d.headline())
     }
 

@@ -38,6 +38,7 @@ pub fn probe(s: &Settings) -> Result<Facts> {
         },
         listen_fds: listen_fds(),
         host: host(),
+        network: super::network::probe(s)?,
         host_name: host_name(),
         hard_limits: hard_limits(),
         random: random(),

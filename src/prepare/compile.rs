@@ -300,6 +300,10 @@ fn sysfs_parts(plan: &Plan, m: &MountStep, n: u16, owner: Owner, out: &mut Compi
     }
     push(out, true, n, false, OpKind::Unmount(own(SYSFS_ASIDE)?));
     push(out, true, n, false, OpKind::SetAttributes(own("/sys")?, m.attributes));
+    if !plan.network.is_new() {
+        // It belongs to whoever made it.
+        return Ok(());
+    }
     push(out, true, n, false, OpKind::LoopbackUp);
     if plan.user_namespace.is_some() {
         // Otherwise nobody in the container may use ping sockets (icmp(7)): the kernel's default is an empty range.

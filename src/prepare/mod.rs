@@ -11,7 +11,7 @@ mod tree;
 pub use compile::STAGING;
 pub use tree::Tree;
 
-use crate::error::{Code, Diagnostic, Result};
+use crate::error::{Code, Diagnostic, Result, Sourced};
 use crate::exec::{Init, Stager};
 use crate::image::{IdMap, LastLink, MapNamespace, SeenAs, SourceOwner, TreeOwner};
 use crate::model::{BindIdmap, Id128, UidRange};
@@ -139,6 +139,7 @@ pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
         late: compiled.late,
         init_flags: namespaces.init,
         join_flags: namespaces.join,
+        network: plan.network.join.as_ref().map(network_namespace).transpose()?,
         root_ids: (root.id, root.id),
         oom_score_adjust: plan.limits.oom_score_adjust.as_ref().map(|o| text(&o.value.to_string())).transpose()?,
         keep: compiled.keep,
@@ -174,6 +175,10 @@ pub fn random_id() -> Result<Id128> {
     Id128::from_bytes(bytes).ok_or_else(|| Diagnostic::new(Code::Prepare, "cannot get random bytes"))
 }
 
+fn network_namespace(path: &Sourced<PathBuf>) -> Result<OwnedFd> {
+    crate::net::open_namespace(&path.value).map_err(|d| d.origin(&path.origin))
+}
+
 struct Namespaces {
     init: u64,
     join: u64,
@@ -186,7 +191,7 @@ impl Namespaces {
         if plan.user_namespace.is_some() {
             init |= flags::NEWUSER;
         }
-        if plan.network.private {
+        if plan.network.is_new() {
             init |= flags::NEWNET;
             join |= flags::NEWNET;
         }

@@ -30,6 +30,37 @@ pub fn lo_up_current() -> Result<(), Errno> {
     unsafe { ioctl(&socket, Updater::<{ libc::SIOCSIFFLAGS as _ }, libc::ifreq>::new(&mut request)) }
 }
 
+/// Opens a netlink(7) socket in that network namespace; without a protocol it is a route socket. It stays there, and so
+/// does the namespace while it is open. Does not block.
+///
+/// The process goes there and back, so it must have one thread only. One that cannot come back is ended: whatever it did
+/// next would be done in the wrong place.
+pub fn netlink_socket_in(
+    netns: BorrowedFd<'_>,
+    protocol: Option<rustix::net::Protocol>,
+) -> Result<rustix::fd::OwnedFd, Errno> {
+    use rustix::fs::{Mode, OFlags};
+    let home = rustix::fs::open(c"/proc/thread-self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    super::process::setns(netns.as_raw_fd(), super::clone::flags::NEWNET)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol);
+    if super::process::setns(home.as_raw_fd(), super::clone::flags::NEWNET).is_err() {
+        std::process::abort();
+    }
+    socket
+}
+
+/// Whether this is a descriptor of a network namespace (ioctl_nsfs(2), `NS_GET_NSTYPE`).
+pub fn is_network_namespace(fd: BorrowedFd<'_>) -> bool {
+    const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
+    // Another file may understand the number in its own way, so only a file of nsfs is asked.
+    if !rustix::fs::fstatfs(fd).is_ok_and(|fs| fs.f_type == libc::NSFS_MAGIC) {
+        return false;
+    }
+    // SAFETY: NS_GET_NSTYPE takes no argument and returns the kind of the namespace.
+    unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE) == libc::CLONE_NEWNET }
+}
+
 /// Asks for the kernel's words with every refusal (`NETLINK_EXT_ACK`).
 pub fn netlink_ext_ack(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     let on: libc::c_int = 1;

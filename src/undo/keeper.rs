@@ -112,7 +112,7 @@ impl Keeper {
             let limit = format!("at most {MAX_ENTRIES} releases and {MAX_TEXT} bytes of paths without NUL bytes fit");
             return Err(Diagnostic::new(Code::Prepare, "the keeper cannot take a further release").cause(limit));
         }
-        self.send(op, id, fd, text)?;
+        self.send(op, id, fd, &text)?;
         self.held.insert(id, size);
         Ok(())
     }

@@ -7,6 +7,7 @@
 mod control;
 mod keeper;
 mod list;
+mod network;
 mod perform;
 mod process;
 mod record;
@@ -21,4 +22,4 @@ pub use perform::kill_process;
 pub use process::ProcessId;
 pub use record::{Group, Record, boot_id};
 pub use release::{PathRelease, Release};
-pub use runtime_dir::{BASE, RuntimeDir, Stale};
+pub use runtime_dir::{BASE, RuntimeDir, Stale, lent_links};

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Runs a release in this process.
 
+use super::network;
 use super::release::{PathRelease, Release};
 use crate::error::{Code, Diagnostic, Result};
-use crate::sys::programs::wire::{DELETE_LINK_MAX, delete_link_message};
 use crate::sys::termios::TermState;
 use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, sendto, socket_with};
 use rustix::process::{WaitId, WaitIdOptions};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -35,6 +34,10 @@ pub(super) fn perform(release: Release, patience: Duration) -> Result<()> {
             restore(terminal.as_fd(), &attributes).map_err(|e| failed("restore the terminal".into(), e))
         }
         Release::Unlock(lock) => lock.unlock().map_err(|e| failed("give the lock up".into(), e)),
+        Release::DeleteInside { socket, index } => {
+            let deleted = network::delete_inside(socket.as_fd(), index);
+            deleted.map_err(|e| failed(format!("delete the container's network link with index {index}"), e))
+        }
         Release::Path(path) => perform_path(&path, patience),
         Release::RemoveInside { root, path } => but(remove_inside(root.as_fd(), &path), Errno::NOENT)
             .map_err(|e| failed(format!("remove the directory {} of the tree", path.display()), e)),
@@ -60,7 +63,14 @@ pub(super) fn perform_path(release: &PathRelease, patience: Duration) -> Result<
         PathRelease::RemoveCgroup(path) => {
             ("remove the control group", path.display().to_string(), remove_cgroup(path, patience))
         }
-        PathRelease::DeleteLink(name) => ("delete the network link", name.clone(), delete_link(name)),
+        PathRelease::DeleteLink(name) => ("delete the network link", name.clone(), network::delete_link(name)),
+        PathRelease::ReturnLink { netns, index, name } => {
+            ("move back the network link", name.clone(), network::return_link(netns, *index, name))
+        }
+        PathRelease::StopForward(key) => {
+            ("stop forwarding the port", key.port.to_string(), network::stop_forward(*key))
+        }
+        PathRelease::RemoveZone(name) => ("remove the bridge", name.clone(), network::remove_zone(name, patience)),
     };
     but(outcome, Errno::NOENT).map_err(|errno| failed(format!("{verb} {subject}"), errno))
 }
@@ -69,7 +79,7 @@ fn failed(what: String, errno: Errno) -> Diagnostic {
     Diagnostic::new(Code::ReleaseFailed, format!("cannot {what}")).errno(errno)
 }
 
-fn but(outcome: rustix::io::Result<()>, harmless: Errno) -> rustix::io::Result<()> {
+pub(super) fn but(outcome: rustix::io::Result<()>, harmless: Errno) -> rustix::io::Result<()> {
     if outcome == Err(harmless) { Ok(()) } else { outcome }
 }
 
@@ -276,20 +286,4 @@ fn each_entry(
         }
     }
     first
-}
-
-fn delete_link(name: &str) -> rustix::io::Result<()> {
-    let (message, length) = delete_link_message(name.as_bytes()).ok_or(Errno::NODEV)?;
-    // Protocol 0 is NETLINK_ROUTE.
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
-    sendto(&socket, &message[..length], SendFlags::empty(), &netlink::SocketAddrNetlink::new(0, 0))?;
-    // The kernel answers before sendto returns: struct nlmsghdr, then the errno as a negative number.
-    let mut answer = [0u8; 16 + 4 + DELETE_LINK_MAX];
-    let (received, _) = rustix::net::recv(&socket, &mut answer[..], RecvFlags::DONTWAIT)?;
-    let errno = answer[..received].get(16..20).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes);
-    match errno {
-        Some(0) => Ok(()),
-        Some(errno) => but(Err(Errno::from_raw_os_error(-errno)), Errno::NODEV),
-        None => Err(Errno::BADMSG),
-    }
 }

@@ -2,10 +2,12 @@
 //! What can be released.
 
 use crate::error::Result;
+use crate::net::nft::ForwardKey;
 use crate::sys::ofd_lock::OfdLock;
 use crate::sys::programs::wire::Op;
 use crate::sys::termios::TermState;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -45,6 +47,13 @@ pub enum Release {
         /// The directory of the group that the keeper lives in.
         home: OwnedFd,
     },
+    /// Deletes a link of a container's network namespace by its index there.
+    DeleteInside {
+        /// A route socket of that namespace.
+        socket: OwnedFd,
+        /// The link.
+        index: u32,
+    },
     /// Something that is named by a path, and so can be written to the record.
     Path(PathRelease),
     /// Something that only this process can do, such as a call over a bus; the keeper does not know of it.
@@ -69,6 +78,20 @@ pub enum PathRelease {
     RemoveCgroup(#[serde(with = "byte_path")] PathBuf),
     /// Deletes a network link of the host by name.
     DeleteLink(String),
+    /// Moves a link that was lent to a container back to the host.
+    ReturnLink {
+        /// Where the container's network namespace is mounted.
+        #[serde(with = "byte_path")]
+        netns: PathBuf,
+        /// The link's index there.
+        index: u32,
+        /// Its name on the host.
+        name: String,
+    },
+    /// Deletes the bridge of a network zone by name when it has no ports any more.
+    RemoveZone(String),
+    /// Stops forwarding a port of the host.
+    StopForward(ForwardKey),
 }
 
 impl PathRelease {
@@ -81,36 +104,51 @@ impl PathRelease {
             Self::RemoveCopy(_) => Op::RemoveCopy,
             Self::RemoveCgroup(_) => Op::RemoveCgroup,
             Self::DeleteLink(_) => Op::DeleteLink,
+            Self::ReturnLink { .. } => Op::ReturnLink,
+            Self::RemoveZone(_) => Op::RemoveZone,
+            Self::StopForward(_) => Op::StopForward,
         }
     }
 
-    fn text(&self) -> &[u8] {
+    fn text(&self) -> Cow<'_, [u8]> {
         match self {
             Self::Unmount(path)
             | Self::RemoveFile(path)
             | Self::RemoveDir(path)
             | Self::RemoveTree(path)
             | Self::RemoveCopy(path)
-            | Self::RemoveCgroup(path) => path.as_os_str().as_bytes(),
-            Self::DeleteLink(name) => name.as_bytes(),
+            | Self::RemoveCgroup(path) => path.as_os_str().as_bytes().into(),
+            Self::DeleteLink(name) | Self::RemoveZone(name) => name.as_bytes().into(),
+            Self::StopForward(ForwardKey { family, protocol, port }) => {
+                format!("{} {protocol} {port}", family.number()).into_bytes().into()
+            }
+            Self::ReturnLink { netns, index, name } => {
+                [format!("{index} {name} ").as_bytes(), netns.as_os_str().as_bytes()].concat().into()
+            }
         }
     }
 }
 
 impl Release {
     /// How the keeper is told: operation, descriptor, text. `None` for what it cannot do.
-    pub(super) fn as_message(&self) -> Option<(Op, Option<BorrowedFd<'_>>, &[u8])> {
+    pub(super) fn as_message(&self) -> Option<(Op, Option<BorrowedFd<'_>>, Cow<'_, [u8]>)> {
+        let none = Cow::Borrowed(&[][..]);
         Some(match self {
-            Self::KillProcess(pidfd) => (Op::KillProcess, Some(pidfd.as_fd()), &[]),
-            Self::KillCgroup(group) => (Op::KillCgroup, Some(group.as_fd()), &[]),
+            Self::KillProcess(pidfd) => (Op::KillProcess, Some(pidfd.as_fd()), none),
+            Self::KillCgroup(group) => (Op::KillCgroup, Some(group.as_fd()), none),
             Self::RestoreTerminal { terminal, attributes } => {
-                (Op::RestoreTerminal, Some(terminal.as_fd()), attributes.as_bytes())
+                (Op::RestoreTerminal, Some(terminal.as_fd()), attributes.as_bytes().into())
             }
-            Self::Hold(fd) => (Op::Hold, Some(fd.as_fd()), &[]),
-            Self::Unlock(lock) => (Op::Hold, Some(lock.as_fd()), &[]),
+            Self::Hold(fd) => (Op::Hold, Some(fd.as_fd()), none),
+            Self::Unlock(lock) => (Op::Hold, Some(lock.as_fd()), none),
             Self::Path(path) => (path.op(), None, path.text()),
-            Self::EmptyScope { group, home } => (Op::Visit, Some(home.as_fd()), group.as_os_str().as_bytes()),
-            Self::RemoveInside { root, path } => (Op::RemoveInside, Some(root.as_fd()), path.as_os_str().as_bytes()),
+            Self::EmptyScope { group, home } => (Op::Visit, Some(home.as_fd()), group.as_os_str().as_bytes().into()),
+            Self::DeleteInside { socket, index } => {
+                (Op::DeleteInside, Some(socket.as_fd()), index.to_string().into_bytes().into())
+            }
+            Self::RemoveInside { root, path } => {
+                (Op::RemoveInside, Some(root.as_fd()), path.as_os_str().as_bytes().into())
+            }
             Self::Call(_) => return None,
         })
     }
@@ -174,9 +212,21 @@ mod tests {
             PathRelease::Unmount(odd.clone()),
             PathRelease::RemoveCgroup("/sys/fs/cgroup/x".into()),
             PathRelease::DeleteLink("ve-x".into()),
+            PathRelease::RemoveZone("vz-x".into()),
+            PathRelease::ReturnLink { netns: odd.clone(), index: 7, name: "eth0".into() },
         ] {
             let text = serde_json::to_string(&release).unwrap();
             assert_eq!(serde_json::from_str::<PathRelease>(&text).unwrap(), release, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_keeper_reads_of_a_lent_link_what_was_written() {
+        use crate::sys::programs::wire::parse_lent;
+        let lent = PathRelease::ReturnLink { netns: "/run/a b".into(), index: u32::MAX, name: "eth0".into() };
+        assert_eq!(parse_lent(&lent.text()), Some((u32::MAX, &b"eth0"[..], &b"/run/a b"[..])));
+        for bad in [&b""[..], b"1 a", b"x a /p", b"4294967296 a /p", b" a /p"] {
+            assert_eq!(parse_lent(bad), None);
         }
     }
 }

@@ -182,6 +182,19 @@ fn read_record(dir: &Path) -> Option<Record> {
     (record.version == VERSION).then_some(record)
 }
 
+/// The links that are lent to machines with a directory below `base`: the link's name on the host, the machine's name.
+pub fn lent_links(base: &Path) -> Vec<(String, String)> {
+    let machines = std::fs::read_dir(base).into_iter().flatten().flatten();
+    let lent = |release: PathRelease, machine: &str| match release {
+        PathRelease::ReturnLink { name, .. } => Some((name, machine.to_string())),
+        _ => None,
+    };
+    machines
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, read_record(&entry.path())?)))
+        .flat_map(|(machine, record)| record.undo.into_iter().filter_map(move |release| lent(release, &machine)))
+        .collect()
+}
+
 fn clean_up(dir: &Path, record: Option<&Record>) -> Stale {
     let mut failures = match record {
         Some(record) => recover(record),

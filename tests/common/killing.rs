@@ -88,7 +88,7 @@ pub fn supervisor_and_keeper_with_link(case: &mut Case) -> Outcome {
 }
 
 /// Kills the supervisor at random moments.
-fn supervisor(case: &mut Case, options: &[&str]) -> Outcome {
+pub fn supervisor(case: &mut Case, options: &[&str]) -> Outcome {
     leftovers::adopt_orphans()?;
     let tree = tree(case)?;
     let scenes = scenes(options);
@@ -124,7 +124,7 @@ fn supervisor(case: &mut Case, options: &[&str]) -> Outcome {
 }
 
 /// Kills supervisor and keeper; the next start of that name cleans up.
-fn both(case: &mut Case, options: &[&str]) -> Outcome {
+pub fn both(case: &mut Case, options: &[&str]) -> Outcome {
     leftovers::adopt_orphans()?;
     let tree = tree(case)?;
     for (n, scene) in scenes(options).iter().enumerate() {

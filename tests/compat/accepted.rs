@@ -238,7 +238,7 @@ pub const ROWS: &[Accepted] = &[
     },
     Accepted {
         suites: "",
-        lines: "*--private-network*|*--network-veth*",
+        lines: "*--private-network*|*--network-*",
         fields: "node./sys/fs/selinux",
         nspawn: "dir *",
         spawn: "-",

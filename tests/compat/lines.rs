@@ -221,6 +221,13 @@ pub const NETWORK: &[Line] = &[
     line("--network-veth --private-users=pick"),
     line("--network-veth --machine=a-rather-long-machine-name").machine("a-rather-long-machine-name"),
     line("--private-network -u user --resolv-conf=copy-host"),
+    line("--network-interface=compat0:inside --network-interface=compat1").since(254),
+    line("--network-macvlan=compat0 --network-macvlan=compat1:mine").since(254),
+    line("--network-veth --network-veth-extra=further0:in0 --network-veth-extra=further1"),
+    line("--network-bridge=compat-bridge --private-users=pick"),
+    line("--network-zone=compat"),
+    line("--network-zone=compat --machine=a-rather-long-machine-name").machine("a-rather-long-machine-name"),
+    line("--network-veth --port=8081:80 --port=udp:8081"),
     line("--network-veth").around("SYSTEMD_NSPAWN_NETWORK_MAC=02:00:00:aa:bb:cc exec \"$@\"").since(257),
 ];
 

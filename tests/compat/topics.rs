@@ -29,7 +29,30 @@ pub fn mounts(case: &mut Case) -> Outcome {
     compare_all(case, lines::MOUNTS)
 }
 pub fn network(case: &mut Case) -> Outcome {
+    let _links = HostLinks::make();
     compare_all(case, lines::NETWORK)
+}
+
+/// Links of the host that lines name: a cable and a bridge, as long as this lives.
+struct HostLinks;
+
+impl HostLinks {
+    fn make() -> Self {
+        let made = Self;
+        for words in ["add compat0 type veth peer name compat1", "add compat-bridge type bridge"] {
+            Program::new("/usr/sbin/ip").arg("link").args(words.split(' ')).run().expect_code(0);
+        }
+        made
+    }
+}
+
+impl Drop for HostLinks {
+    fn drop(&mut self) {
+        for name in ["compat0", "compat-bridge"] {
+            // One that is missing has failed the case already.
+            let _gone = Program::new("/usr/sbin/ip").args(["link", "del", name]).run();
+        }
+    }
 }
 pub fn users(case: &mut Case) -> Outcome {
     compare_all(case, lines::USERS)

@@ -17,7 +17,9 @@ mod inside;
 mod layers;
 mod mounting;
 mod namespaces;
+mod network;
 mod planning;
+mod ports;
 mod powers;
 mod settings;
 mod streams;
@@ -96,6 +98,20 @@ fn main() -> ExitCode {
             surroundings::resolv_conf_modes,
             surroundings::timezone_modes,
             surroundings::a_network_of_its_own_has_lo_up,
+            network::lent_links_come_back,
+            network::a_killed_supervisor_gives_links_back[180],
+            network::supervisor_and_keeper_killed_give_links_back,
+            network::further_cables,
+            network::macvlans,
+            network::ipvlans,
+            network::bridges,
+            network::zones_live_from_first_to_last_member,
+            network::a_killed_supervisor_leaves_no_bridge[180],
+            network::supervisor_and_keeper_killed_leave_no_bridge,
+            network::joined_namespaces,
+            network::wrong_links_are_one_error_each,
+            ports::a_port_of_the_host_leads_to_the_container,
+            ports::killed_supervisors_forward_nothing,
             powers::capabilities_of_root,
             powers::capabilities_of_another_user,
             powers::the_stub_has_no_power_that_its_program_lacks,

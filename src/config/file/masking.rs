@@ -121,8 +121,8 @@ fn network(to: &mut Settings, from: &mut Settings) {
         || from.network_bridge.is_some()
         || from.network_zone.is_some()
         || from.network_namespace_path.is_some();
-    let lists = [&from.network_interface, &from.network_macvlan, &from.network_ipvlan, &from.network_veth_extra];
-    if !one_said && lists.iter().all(|list| list.is_empty()) {
+    let lists = [&from.network_interface, &from.network_macvlan, &from.network_ipvlan];
+    if !one_said && lists.iter().all(|list| list.is_empty()) && from.network_veth_extra.is_empty() {
         return;
     }
     to.private_network = from.private_network.take();

@@ -75,7 +75,8 @@ fn put(layer: &Layer, settings: &mut Settings) -> Vec<Diagnostic> {
     let links = alone.network_veth.as_ref().is_some_and(|v| v.value)
         || alone.network_bridge.is_some()
         || alone.network_zone.is_some()
-        || [&alone.network_interface, &alone.network_macvlan, &alone.network_ipvlan, &alone.network_veth_extra]
+        || !alone.network_veth_extra.is_empty()
+        || [&alone.network_interface, &alone.network_macvlan, &alone.network_ipvlan]
             .iter()
             .any(|list| !list.is_empty());
     if alone.private_network.as_ref().is_some_and(|private| !private.value) && !links {

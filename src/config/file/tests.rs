@@ -172,12 +172,12 @@ fn drop_ins_add_and_take_back() {
 
 #[test]
 fn what_is_not_built_is_refused_by_name_where_it_counts() {
-    let text = "[Network]\nBridge=br0\nVirtualEthernetExtra=\n[Files]\nPrivateUsersChown=no\n";
+    let text = "[Exec]\nPrivateUsersDelegate=1\n[Network]\nVirtualEthernetExtra=\n[Files]\nPrivateUsersChown=no\n";
     let refused = refused(&with("spawn", &[(ETC, Trusted, text)]));
     assert_eq!(refused.len(), 1, "{refused:?}");
-    assert!(refused[0].starts_with("Bridge= is not built yet"), "{refused:?}");
-    assert!(refused[0].contains(&format!("asked for by {ETC}:2 Bridge=")), "{refused:?}");
-    assert!(with("systemd-nspawn -n", &[(ETC, Trusted, text)]).mistakes.is_empty(), "an option hides it");
+    assert!(refused[0].starts_with("PrivateUsersDelegate= is not built yet"), "{refused:?}");
+    assert!(refused[0].contains(&format!("asked for by {ETC}:2 PrivateUsersDelegate=")), "{refused:?}");
+    assert!(with("systemd-nspawn -U", &[(ETC, Trusted, text)]).mistakes.is_empty(), "an option hides it");
     assert!(with("spawn", &[(BESIDE, Anyone, text)]).mistakes.is_empty(), "it does not count");
 }
 

@@ -240,7 +240,7 @@ pub fn bind_user_shell(s: &mut Settings, v: &Said) -> Outcome {
 }
 
 /// `Interface=`, `MACVLAN=`, `IPVLAN=`
-pub fn links(list: &mut Many<LinkPair>, v: &Said) -> Outcome {
+pub fn links(list: &mut Many<LinkPair<LinkReference>>, v: &Said) -> Outcome {
     for word in split_blanks(v.text()?)? {
         let pair = word.strip_suffix(':').unwrap_or(&word).parse()?;
         v.add(list, pair)?;

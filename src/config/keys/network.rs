@@ -4,9 +4,7 @@
 use crate::config::file::values as grammar;
 use crate::config::settings::Many;
 use crate::config::{Key, Said, Section::Network as File, Takes::*, Topic::Network};
-use crate::model::{InterfaceName, LinkPair};
-
-const NO_LINKS: &str = "of the links only --network-veth is built";
+use crate::model::{InterfaceName, LinkPair, LinkReference};
 
 pub(super) const KEYS: &[Key] = &[
     Key::option("private-network", Network, Flag, "Network namespace with loopback only", |s, v| {
@@ -26,8 +24,7 @@ pub(super) const KEYS: &[Key] = &[
     .bad_value(grammar::bad_link)
     .trusted()
     .mask(7)
-    .since("v209")
-    .not_built(NO_LINKS),
+    .since("v209"),
     Key::option("network-macvlan", Network, Value("HOST[:CONT]"), "Add a macvlan link", |s, v| {
         links(&mut s.network_macvlan, v)
     })
@@ -37,8 +34,7 @@ pub(super) const KEYS: &[Key] = &[
     .bad_value(grammar::bad_link)
     .trusted()
     .mask(7)
-    .since("v211")
-    .not_built(NO_LINKS),
+    .since("v211"),
     Key::option("network-ipvlan", Network, Value("HOST[:CONT]"), "Add an ipvlan link", |s, v| {
         links(&mut s.network_ipvlan, v)
     })
@@ -48,8 +44,7 @@ pub(super) const KEYS: &[Key] = &[
     .bad_value(grammar::bad_link)
     .trusted()
     .mask(7)
-    .since("v219")
-    .not_built(NO_LINKS),
+    .since("v219"),
     Key::option("network-veth", Network, Flag, "Add a virtual cable to the host", |s, v| v.flag(&mut s.network_veth))
         .short('n')
         .file(File, "VirtualEthernet", |s| s.network_veth = None)
@@ -66,8 +61,7 @@ pub(super) const KEYS: &[Key] = &[
     .adds_up()
     .trusted()
     .mask(7)
-    .since("v228")
-    .not_built(NO_LINKS),
+    .since("v228"),
     Key::option("network-bridge", Network, Value("BRIDGE"), "Put the cable's host side in a bridge", |s, v| {
         v.one(&mut s.network_bridge)
     })
@@ -75,8 +69,7 @@ pub(super) const KEYS: &[Key] = &[
     .reads(|s, v| v.one_or_reset(&mut s.network_bridge))
     .trusted()
     .mask(7)
-    .since("v209")
-    .not_built(NO_LINKS),
+    .since("v209"),
     Key::option("network-zone", Network, Value("ZONE"), "The same, with a bridge made for it", |s, v| {
         let name = v.text()?;
         match format!("vz-{name}").parse::<InterfaceName>() {
@@ -88,8 +81,7 @@ pub(super) const KEYS: &[Key] = &[
     .bad_value(grammar::bad_zone)
     .trusted()
     .mask(7)
-    .since("v230")
-    .not_built(NO_LINKS),
+    .since("v230"),
     Key::option("network-namespace-path", Network, Value("PATH"), "Join this network namespace", |s, v| {
         v.path(&mut s.network_namespace_path)
     })
@@ -97,8 +89,7 @@ pub(super) const KEYS: &[Key] = &[
     .reads(|s, v| grammar::clean_path(&mut s.network_namespace_path, v))
     .trusted()
     .mask(7)
-    .since("v236")
-    .not_built("foreign network namespaces cannot be joined yet"),
+    .since("v236"),
     Key::option("port", Network, Value("[PROTO:]HOST[:CONT]"), "Forward a port of the host", |s, v| {
         v.many(&mut s.ports)
     })
@@ -108,11 +99,10 @@ pub(super) const KEYS: &[Key] = &[
     .adds_up()
     .trusted()
     .mask(8)
-    .since("v219")
-    .not_built("ports cannot be forwarded yet"),
+    .since("v219"),
 ];
 
-fn links(list: &mut Many<LinkPair>, said: &Said) -> Result<(), String> {
+fn links(list: &mut Many<LinkPair<LinkReference>>, said: &Said) -> Result<(), String> {
     list.extend(LinkPair::parse_list(said.text()?)?.into_iter().map(|link| said.sourced(link)));
     Ok(())
 }

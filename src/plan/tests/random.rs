@@ -179,7 +179,7 @@ fn powers(plan: &Plan) {
         assert!(!plan.idmapped());
     }
     assert_eq!(plan.limits.rlimits.iter().filter(|l| l.value.soft > l.value.hard).count(), 0);
-    assert!(plan.network.private || !plan.network.veth);
+    assert!(plan.network.private || plan.network.links.is_empty());
     assert!(plan.tree.read_only || !plan.tree.ephemeral);
 }
 

@@ -32,6 +32,10 @@ mod number {
     pub const UNLINKAT: usize = 263;
     pub const PPOLL: usize = 271;
     pub const DUP3: usize = 292;
+    pub const RECVFROM: usize = 45;
+    pub const FCNTL: usize = 72;
+    pub const SETNS: usize = 308;
+    pub const STATX: usize = 332;
 }
 #[cfg(target_arch = "aarch64")]
 mod number {
@@ -59,6 +63,10 @@ mod number {
     pub const SENDTO: usize = 206;
     pub const RECVMSG: usize = 212;
     pub const WAIT4: usize = 260;
+    pub const FCNTL: usize = 25;
+    pub const RECVFROM: usize = 207;
+    pub const SETNS: usize = 268;
+    pub const STATX: usize = 291;
 }
 // Since 5.0 a new call has the same number everywhere.
 const PIDFD_SEND_SIGNAL: usize = 424;
@@ -313,15 +321,56 @@ pub fn reboot(how: usize) -> Result<usize> {
     call!(number::REBOOT, 0xfee1dead_usize, 0x28121969_usize, how, 0)
 }
 
-/// Sends one rtnetlink request; the kernel has carried it out when this returns.
-pub fn netlink_request(message: &[u8]) -> Result<usize> {
+/// A netlink(7) socket of the caller's network namespace.
+pub fn netlink(protocol: usize) -> Result<i32> {
     const AF_NETLINK: usize = 16;
     const SOCK_RAW: usize = 3;
-    let fd = call!(number::SOCKET, AF_NETLINK, SOCK_RAW | O_CLOEXEC, 0)? as i32;
-    let kernel = [AF_NETLINK as u32, 0, 0];
-    let sent = call!(number::SENDTO, fd, message.as_ptr(), message.len(), 0, kernel.as_ptr(), size_of_val(&kernel));
-    close(fd)?;
-    sent
+    call!(number::SOCKET, AF_NETLINK, SOCK_RAW | O_CLOEXEC, protocol).map(|fd| fd as i32)
+}
+
+/// Sends to the kernel, which has carried the request out when this returns.
+pub fn send_to_kernel(socket: i32, message: &[u8]) -> Result<usize> {
+    const AF_NETLINK: u32 = 16;
+    let kernel = [AF_NETLINK, 0, 0];
+    call!(number::SENDTO, socket, message.as_ptr(), message.len(), 0, kernel.as_ptr(), size_of_val(&kernel))
+}
+
+/// Receives what is there already, as much as fits.
+pub fn receive_bytes(socket: i32, buffer: &mut [u8]) -> Result<usize> {
+    const MSG_DONTWAIT: usize = 0x40;
+    call!(number::RECVFROM, socket, buffer.as_mut_ptr(), buffer.len(), MSG_DONTWAIT, 0, 0)
+}
+
+/// Goes into that network namespace.
+pub fn enter_network(netns: i32) -> Result<usize> {
+    const CLONE_NEWNET: usize = 0x40000000;
+    call!(number::SETNS, netns, CLONE_NEWNET)
+}
+
+/// Opens a file for reading and writing, makes it with mode 0600 where there is none, follows no link.
+pub fn open_or_make(path: &CStr) -> Result<i32> {
+    const O_CREAT: usize = 0o100;
+    const O_NOFOLLOW: usize = if cfg!(target_arch = "aarch64") { 0o100000 } else { 0o400000 };
+    call!(number::OPENAT, AT_FDCWD, path.as_ptr(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600).map(|fd| fd as i32)
+}
+
+/// Locks a whole file for ourselves without waiting (fcntl(2), `F_OFD_SETLK`).
+pub fn lock(fd: i32) -> Result<usize> {
+    const F_OFD_SETLK: usize = 37;
+    /// `struct flock`: type, whence, start, length, pid; all 0 but the type is the whole file.
+    const F_WRLCK: u64 = 1;
+    let flock = [F_WRLCK, 0, 0, 0];
+    call!(number::FCNTL, fd, F_OFD_SETLK, flock.as_ptr())
+}
+
+/// How many names the file has.
+pub fn link_count(fd: i32) -> Result<u32> {
+    const AT_EMPTY_PATH: usize = 0x1000;
+    const STATX_NLINK: usize = 4;
+    // `struct statx`: 256 bytes, stx_nlink is the fifth word.
+    let mut status = [0u32; 64];
+    call!(number::STATX, fd, c"".as_ptr(), AT_EMPTY_PATH, STATX_NLINK, status.as_mut_ptr())?;
+    Ok(status[4])
 }
 
 #[repr(C)]

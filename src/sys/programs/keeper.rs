@@ -12,6 +12,8 @@ mod calls;
 mod group;
 #[path = "list.rs"]
 mod list;
+#[path = "network.rs"]
+mod network;
 #[path = "remove.rs"]
 mod remove;
 #[path = "rt.rs"]
@@ -148,10 +150,14 @@ fn undo(op: Op, fd: i32, text: &[u8]) -> calls::Result<()> {
         Op::RemoveCopy => remove::copy(path)?,
         Op::RemoveInside => remove::inside(fd, path)?,
         Op::RemoveCgroup => remove::cgroups(path, PATIENCE_MS)?,
-        Op::DeleteLink => {
-            let (message, length) = wire::delete_link_message(path.to_bytes()).ok_or(calls::ENOENT)?;
-            calls::netlink_request(&message[..length])?;
+        Op::DeleteLink => network::request(wire::delete_link_message(path.to_bytes()))?,
+        Op::ReturnLink => network::return_link(path.to_bytes_with_nul())?,
+        Op::DeleteInside => {
+            let index = wire::decimal(path.to_bytes()).ok_or(calls::ENOENT)?;
+            network::request_on(fd, wire::delete_index_message(index))?;
         }
+        Op::RemoveZone => network::remove_zone(path)?,
+        Op::StopForward => network::stop_forward(path.to_bytes())?,
         Op::Visit => visit(path, fd)?,
     }
     Ok(())

@@ -49,6 +49,14 @@ pub enum Op {
     Visit,
     /// Move into the control group that it is in. Not kept.
     StayInGroup,
+    /// text: a link that was lent to a container and moves back, as [`parse_lent`] reads it.
+    ReturnLink,
+    /// fd: a route socket of a container's network namespace; text: the index of a link there to delete, in decimal.
+    DeleteInside,
+    /// text: name of a zone's bridge, deleted when it has no ports.
+    RemoveZone,
+    /// text: a port that is forwarded no longer: family (`AF_*`), protocol (`IPPROTO_*`) and port, in decimal with blanks.
+    StopForward,
     /// text: path of a control group that shall have a process until the pipe (fd) ends. Not kept.
     Occupy,
 }
@@ -73,6 +81,10 @@ impl Op {
             Op::DeleteLink,
             Op::Visit,
             Op::StayInGroup,
+            Op::ReturnLink,
+            Op::DeleteInside,
+            Op::RemoveZone,
+            Op::StopForward,
             Op::Occupy,
         ];
         ALL.get((number as usize).wrapping_sub(1)).copied()
@@ -113,26 +125,157 @@ pub fn exec_failed(errno: i32, path: i32) -> [u8; 16] {
     bytes
 }
 
-/// Longest `RTM_DELLINK` message: `nlmsghdr`, `ifinfomsg`, one attribute with a name of at most 15 bytes and its NUL.
-pub const DELETE_LINK_MAX: usize = 16 + 16 + 4 + 16;
+/// A link that was lent: its index in the container, its name on the host, the path of the container's network namespace;
+/// the inverse of "INDEX NAME PATH".
+pub fn parse_lent(text: &[u8]) -> Option<(u32, &[u8], &[u8])> {
+    let mut parts = text.splitn(3, |byte| *byte == b' ');
+    let (index, name, path) = (parts.next()?, parts.next()?, parts.next()?);
+    Some((decimal(index)?, name, path))
+}
 
-/// The rtnetlink request (rtnetlink(7), `RTM_DELLINK` with an acknowledgement asked for) that deletes the link with
-/// this name. The length of the message comes with it; `None` when no link can have that name.
-pub fn delete_link_message(name: &[u8]) -> Option<([u8; DELETE_LINK_MAX], usize)> {
-    const RTM_DELLINK: u16 = 17;
-    const NLM_F_REQUEST_ACK: u16 = 1 | 4;
+/// A decimal number that fits.
+pub fn decimal(text: &[u8]) -> Option<u32> {
+    let digit = |sum: u32, byte: &u8| match byte {
+        b'0'..=b'9' => sum.checked_mul(10)?.checked_add(u32::from(byte - b'0')),
+        _ => None,
+    };
+    if text.is_empty() { None } else { text.iter().try_fold(0, digit) }
+}
+
+/// Longest message about a link: headers, a name, a descriptor.
+pub const LINK_MAX: usize = 32 + 4 + 16 + 8;
+
+/// A request about a link as rtnetlink(7) has it: the message and its length. `None` when no link can have that name.
+type Request = Option<([u8; LINK_MAX], usize)>;
+
+fn link_request(kind: u16, flags: u16, index: u32, name: &[u8], attribute: Option<(u16, u32)>) -> Request {
+    const NLM_F_REQUEST: u16 = 1;
     const IFLA_IFNAME: u16 = 3;
-    if name.is_empty() || name.len() > 15 {
+    if name.len() > 15 {
         return None;
     }
-    let attribute = 4 + name.len() + 1;
-    let length = 32 + attribute.next_multiple_of(4);
-    let mut message = [0; DELETE_LINK_MAX];
+    let mut message = [0; LINK_MAX];
+    message[4..6].copy_from_slice(&kind.to_ne_bytes());
+    message[6..8].copy_from_slice(&(flags | NLM_F_REQUEST).to_ne_bytes());
+    message[20..24].copy_from_slice(&index.to_ne_bytes());
+    let mut length = 32;
+    if !name.is_empty() {
+        let size = 4 + name.len() + 1;
+        message[length..length + 2].copy_from_slice(&(size as u16).to_ne_bytes());
+        message[length + 2..length + 4].copy_from_slice(&IFLA_IFNAME.to_ne_bytes());
+        message[length + 4..length + 4 + name.len()].copy_from_slice(name);
+        length += size.next_multiple_of(4);
+    }
+    if let Some((kind, value)) = attribute {
+        message[length..length + 2].copy_from_slice(&8u16.to_ne_bytes());
+        message[length + 2..length + 4].copy_from_slice(&kind.to_ne_bytes());
+        message[length + 4..length + 8].copy_from_slice(&value.to_ne_bytes());
+        length += 8;
+    }
     message[0..4].copy_from_slice(&(length as u32).to_ne_bytes());
-    message[4..6].copy_from_slice(&RTM_DELLINK.to_ne_bytes());
-    message[6..8].copy_from_slice(&NLM_F_REQUEST_ACK.to_ne_bytes());
-    message[32..34].copy_from_slice(&(attribute as u16).to_ne_bytes());
-    message[34..36].copy_from_slice(&IFLA_IFNAME.to_ne_bytes());
-    message[36..36 + name.len()].copy_from_slice(name);
     Some((message, length))
+}
+
+const NLM_F_ACK: u16 = 4;
+const RTM_DELLINK: u16 = 17;
+const RTM_GETLINK: u16 = 18;
+const RTM_SETLINK: u16 = 19;
+
+/// `RTM_SETLINK`: moves the link with that index to the network namespace of that descriptor, where it gets that name.
+pub fn move_link_message(index: u32, name: &[u8], netns: i32) -> Request {
+    const IFLA_NET_NS_FD: u16 = 28;
+    if name.is_empty() {
+        return None;
+    }
+    link_request(RTM_SETLINK, NLM_F_ACK, index, name, Some((IFLA_NET_NS_FD, netns as u32)))
+}
+
+/// `RTM_DELLINK` by name.
+pub fn delete_link_message(name: &[u8]) -> Request {
+    if name.is_empty() { None } else { link_request(RTM_DELLINK, NLM_F_ACK, 0, name, None) }
+}
+
+/// `RTM_DELLINK` by index.
+pub fn delete_index_message(index: u32) -> Request {
+    link_request(RTM_DELLINK, NLM_F_ACK, index, &[], None)
+}
+
+/// `RTM_GETLINK` by name.
+pub fn find_link_message(name: &[u8]) -> Request {
+    if name.is_empty() { None } else { link_request(RTM_GETLINK, NLM_F_ACK, 0, name, None) }
+}
+
+/// `RTM_GETLINK` of all links whose master is the link with that index.
+pub fn ports_message(bridge: u32) -> Request {
+    const NLM_F_DUMP: u16 = 0x300;
+    const IFLA_MASTER: u16 = 10;
+    link_request(RTM_GETLINK, NLM_F_DUMP, 0, &[], Some((IFLA_MASTER, bridge)))
+}
+
+/// The index of the link that the kernel's answer begins with; `None` when it begins with none, but with an error or
+/// with the end of a list.
+pub fn answered_link(answer: &[u8]) -> Option<u32> {
+    const RTM_NEWLINK: u16 = 16;
+    let kind = u16::from_ne_bytes(answer.get(4..6)?.try_into().ok()?);
+    let index = u32::from_ne_bytes(answer.get(20..24)?.try_into().ok()?);
+    (kind == RTM_NEWLINK).then_some(index)
+}
+
+/// Whom the lock of the zones belongs to: whoever holds it makes and removes their bridges (systemd
+/// `src/nspawn/nspawn-network.c`). Folder and file.
+pub const ZONE_LOCK: (&str, &str) = ("/run/systemd", "nspawn-network-zone");
+
+/// The key of a forwarded port in systemd's map: protocol and port in network byte order, each in four bytes.
+pub fn port_key(protocol: u8, port: u16) -> [u8; 8] {
+    let [high, low] = port.to_be_bytes();
+    [protocol, 0, 0, 0, high, low, 0, 0]
+}
+
+/// Reads the text of [`Op::StopForward`].
+pub fn parse_port(text: &[u8]) -> Option<(u8, u8, u16)> {
+    let mut parts = text.splitn(3, |byte| *byte == b' ');
+    let mut next = || decimal(parts.next()?);
+    Some((next()?.try_into().ok()?, next()?.try_into().ok()?, next()?.try_into().ok()?))
+}
+
+/// Length of the transaction of [`stop_forward_message`].
+pub const STOP_FORWARD: usize = 20 + 84 + 20;
+
+/// The nfnetlink transaction that takes a port out of systemd's map (linux/netfilter/nf_tables.h, `NFT_MSG_DELSETELEM`,
+/// with an acknowledgement asked for).
+pub fn stop_forward_message(family: u8, protocol: u8, port: u16) -> [u8; STOP_FORWARD] {
+    const NESTED: u16 = 0x8000;
+    const NFTABLES: u16 = 10;
+    let mut message = [0; STOP_FORWARD];
+    let mut at = 0;
+    let mut put = |bytes: &[u8]| {
+        message[at..at + bytes.len()].copy_from_slice(bytes);
+        at += bytes.len();
+    };
+    let mut header = |length: u32, kind: u16, flags: u16, family: u8, resource: u16| {
+        put(&length.to_ne_bytes());
+        put(&kind.to_ne_bytes());
+        put(&flags.to_ne_bytes());
+        put(&[0; 8]);
+        put(&[family, 0]);
+        put(&resource.to_be_bytes());
+    };
+    header(20, 16, 1, 0, NFTABLES);
+    header(84, NFTABLES << 8 | 14, 1 | 4, family, 0);
+    let mut attribute = |length: u16, kind: u16, value: &[u8]| {
+        put(&length.to_ne_bytes());
+        put(&kind.to_ne_bytes());
+        put(value);
+    };
+    attribute(19, 1, b"io.systemd.nat\0\0");
+    attribute(20, 2, b"map_port_ipport\0");
+    attribute(24, 3 | NESTED, &[]);
+    attribute(20, 1 | NESTED, &[]);
+    attribute(16, 1 | NESTED, &[]);
+    attribute(12, 1, &port_key(protocol, port));
+    message[104..108].copy_from_slice(&20u32.to_ne_bytes());
+    message[108..110].copy_from_slice(&17u16.to_ne_bytes());
+    message[110..112].copy_from_slice(&1u16.to_ne_bytes());
+    message[122..124].copy_from_slice(&NFTABLES.to_be_bytes());
+    message
 }
