@@ -113,8 +113,9 @@ fn release_all(undo: &mut Undo, log: &Logger) {
 fn run_in(plan: &Plan, log: &Logger, signals: &Signals, undo: &mut Undo) -> Result<u8> {
     let asked = range::ask(plan);
     let keeper = Keeper::start()?;
-    if matches!(plan.unit, Unit::Scope { .. }) {
-        keeper.ease_moves();
+    match plan.unit {
+        Unit::Scope { .. } => keeper.ease_moves(),
+        Unit::Keep | Unit::Own { .. } => keeper.gather(),
     }
     undo.replace_keeper(keeper)?;
     // What is made for the container has the modes that are meant, whatever the caller's mask.

@@ -70,6 +70,13 @@ impl Keeper {
         let _told = self.send(Op::StayInGroup, 0, None, &[]);
     }
 
+    /// Lets it leave messages in the connection for a while instead of waking for each of them. Not for a supervisor that
+    /// calls [`occupy`](Self::occupy).
+    pub fn gather(&self) {
+        // As above.
+        let _told = self.send(Op::Gather, 0, None, &[]);
+    }
+
     /// Lets it put a process into the control group with this directory. It does nothing and stays until the descriptor that
     /// comes back is closed, by this process or by its end.
     pub fn occupy(&self, group: &Path) -> Result<OwnedFd> {
@@ -125,7 +132,7 @@ impl Keeper {
     /// Tells it that everything is done and waits until it has ended.
     pub(super) fn finish(self) -> Result<()> {
         let told = self.send(Op::Done, 0, None, &[]);
-        // It gathers messages before it looks at them, but sees the end of the connection at once.
+        // One that gathers messages sees the end of the connection at once.
         let Self { socket, process, .. } = self;
         drop(socket);
         let pidfd = process.pidfd.as_fd();

@@ -28,8 +28,9 @@ use wire::Op;
 
 const SUPERVISOR: i32 = 0;
 const SUPERVISOR_PIDFD: i32 = 1;
-/// How long messages are left in the connection once some have come: a start sends two dozen within some milliseconds, and
-/// each would wake us. The connection holds hundreds; a supervisor that fills it waits for us.
+/// How long messages are left in the connection once some have come, where the supervisor says that they may: a start sends
+/// two dozen within some milliseconds, and each would wake us. The connection holds hundreds; a supervisor that fills it
+/// waits for us.
 const GATHER_MS: u64 = 50;
 /// How long one release may wait for something to be gone.
 const PATIENCE_MS: u64 = 2000;
@@ -68,7 +69,7 @@ enum Ending {
 /// Follows the supervisor until it is done or gone.
 fn listen(list: &mut List) -> Ending {
     let mut buffer = [0u8; wire::HEADER + wire::MAX_ONE_TEXT];
-    let mut more_follows = false;
+    let (mut gathers, mut more_follows) = (false, false);
     loop {
         // The end of the connection shows in any case (POLLHUP).
         let (wanted, limit) = if more_follows { (0, Some(Time::milliseconds(GATHER_MS))) } else { (POLLIN, None) };
@@ -87,10 +88,11 @@ fn listen(list: &mut List) -> Ending {
                 Err(calls::EAGAIN) => break,
                 Err(_) => return Ending::Abandoned,
             };
+            gathers |= matches!(wire::parse(&buffer[..length]), Some((Op::Gather, ..)));
             if let Some(ending) = take_in(list, &buffer[..length], fd) {
                 return ending;
             }
-            more_follows = true;
+            more_follows = gathers;
         }
         // A clone of the supervisor may hold the other end of the connection open, so its death is looked for as well.
         if polls[1].got != 0 {
@@ -109,7 +111,10 @@ fn take_in(list: &mut List, message: &[u8], fd: Option<i32>) -> Option<Ending> {
             fd
         }
         Some((Op::Occupy, _, text)) => {
-            if let (Ok(path), Some(pipe)) = (CStr::from_bytes_until_nul(text), fd) {
+            // We may have been busy. Once the pipe has ended the group is being taken down, and must not be entered again.
+            if let (Ok(path), Some(pipe)) = (CStr::from_bytes_until_nul(text), fd)
+                && calls::poll(&mut [Poll { fd: pipe, wanted: POLLIN, got: 0 }], Some(Time::milliseconds(0))) == Ok(0)
+            {
                 // Only figures are lost without it.
                 let _occupied = group::occupy(path, pipe);
             }
@@ -127,7 +132,7 @@ fn take_in(list: &mut List, message: &[u8], fd: Option<i32>) -> Option<Ending> {
 fn undo(op: Op, fd: i32, text: &[u8]) -> calls::Result<()> {
     let path = CStr::from_bytes_until_nul(text).map_err(|_| calls::ENOENT)?;
     match op {
-        Op::Done | Op::Released | Op::Hold | Op::StayInGroup | Op::Occupy => {}
+        Op::Done | Op::Released | Op::Hold | Op::StayInGroup | Op::Occupy | Op::Gather => {}
         Op::KillProcess => {
             calls::pidfd_kill(fd)?;
             calls::poll(&mut [Poll { fd, wanted: POLLIN, got: 0 }], Some(Time::milliseconds(PATIENCE_MS)))?;

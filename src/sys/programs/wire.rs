@@ -59,6 +59,8 @@ pub enum Op {
     StopForward,
     /// text: path of a control group that shall have a process until the pipe (fd) ends. Not kept.
     Occupy,
+    /// From now on no message has to be acted on at once, so they may wait in the connection. Not kept.
+    Gather,
 }
 
 impl Op {
@@ -86,6 +88,7 @@ impl Op {
             Op::RemoveZone,
             Op::StopForward,
             Op::Occupy,
+            Op::Gather,
         ];
         ALL.get((number as usize).wrapping_sub(1)).copied()
     }
