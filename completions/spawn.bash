@@ -65,7 +65,15 @@ _spawn_option() {
     --private-users-ownership) takes=value kind=words words='off chown map auto' ;;
     -U) ;;
     --private-network) ;;
+    --network-interface) takes=value kind=interface ;;
+    --network-macvlan) takes=value kind=interface ;;
+    --network-ipvlan) takes=value kind=interface ;;
     --network-veth | -n) ;;
+    --network-veth-extra) takes=value ;;
+    --network-bridge) takes=value kind=interface ;;
+    --network-zone) takes=value ;;
+    --network-namespace-path) takes=value kind=path ;;
+    --port | -p) takes=value ;;
     --capability) takes=value kind=list words='
         cap_chown cap_dac_override cap_dac_read_search cap_fowner cap_fsetid cap_kill cap_setgid cap_setuid
         cap_setpcap cap_linux_immutable cap_net_bind_service cap_net_broadcast cap_net_admin cap_net_raw cap_ipc_lock
@@ -125,11 +133,12 @@ _spawn_names='--help -h --version --no-pager --no-ask-password --quiet -q --verb
     --cleanup --directory= -D --template= --ephemeral -x --read-only --volatile --volatile= --pivot-root=
     --as-pid2 -a --boot -b --chdir= --setenv= -E --uid= -u --kill-signal= --notify-ready= --suppress-sync=
     --machine= -M --hostname= --uuid= --slice= -S --property= --register= --scope= --keep-unit --system --user
-    --user= --private-users --private-users= --private-users-ownership= -U --private-network --network-veth -n
-    --capability= --drop-capability= --ambient-capability= --no-new-privileges= --system-call-filter=
-    --restrict-address-families= --rlimit= --oom-score-adjust= --cpu-affinity= --personality= --resolv-conf=
-    --timezone= --link-journal= -j --bind= --bind-ro= --inaccessible= --tmpfs= --overlay= --overlay-ro= --console=
-    --pipe -P --set-credential= --load-credential='
+    --user= --private-users --private-users= --private-users-ownership= -U --private-network --network-interface=
+    --network-macvlan= --network-ipvlan= --network-veth -n --network-veth-extra= --network-bridge= --network-zone=
+    --network-namespace-path= --port= -p --capability= --drop-capability= --ambient-capability=
+    --no-new-privileges= --system-call-filter= --restrict-address-families= --rlimit= --oom-score-adjust=
+    --cpu-affinity= --personality= --resolv-conf= --timezone= --link-journal= -j --bind= --bind-ro=
+    --inaccessible= --tmpfs= --overlay= --overlay-ro= --console= --pipe -P --set-credential= --load-credential='
 # end generated part
 
 # Sets the array `line` to the words after the command up to the cursor, put together again where bash parts them at

@@ -107,10 +107,11 @@ complete -c spawn -n __spawn_at_program -f -a '(__spawn_programs)'
 # begin generated part
 set -g __spawn_takes_value --settings --directory -D --template --pivot-root --chdir --setenv -E --uid -u --kill-signal --notify-ready \
     --suppress-sync --machine -M --hostname --uuid --slice -S --property --register --scope \
-    --private-users-ownership --capability --drop-capability --ambient-capability --no-new-privileges \
-    --system-call-filter --restrict-address-families --rlimit --oom-score-adjust --cpu-affinity --personality \
-    --resolv-conf --timezone --link-journal --bind --bind-ro --inaccessible --tmpfs --overlay --overlay-ro \
-    --console --set-credential --load-credential
+    --private-users-ownership --network-interface --network-macvlan --network-ipvlan --network-veth-extra \
+    --network-bridge --network-zone --network-namespace-path --port -p --capability --drop-capability \
+    --ambient-capability --no-new-privileges --system-call-filter --restrict-address-families --rlimit \
+    --oom-score-adjust --cpu-affinity --personality --resolv-conf --timezone --link-journal --bind --bind-ro \
+    --inaccessible --tmpfs --overlay --overlay-ro --console --set-credential --load-credential
 complete -c spawn -n __spawn_in_options -s h -l help -d 'Show this help'
 complete -c spawn -n __spawn_in_options -l version -d 'Show the version'
 complete -c spawn -n __spawn_in_options -l no-pager -d 'Do not pipe the help into a pager'
@@ -148,7 +149,15 @@ complete -c spawn -n __spawn_in_options -l private-users -f -a 'no yes pick iden
 complete -c spawn -n __spawn_in_options -l private-users-ownership -x -a 'off chown map auto' -d 'How owners appear: off, map, auto'
 complete -c spawn -n __spawn_in_options -s U -d 'As --private-users=pick, if the kernel can'
 complete -c spawn -n __spawn_in_options -l private-network -d 'Network namespace with loopback only'
+complete -c spawn -n __spawn_in_options -l network-interface -x -a '(__fish_print_interfaces)' -d 'Move a link into the container'
+complete -c spawn -n __spawn_in_options -l network-macvlan -x -a '(__fish_print_interfaces)' -d 'Add a macvlan link'
+complete -c spawn -n __spawn_in_options -l network-ipvlan -x -a '(__fish_print_interfaces)' -d 'Add an ipvlan link'
 complete -c spawn -n __spawn_in_options -s n -l network-veth -d 'Add a virtual cable to the host'
+complete -c spawn -n __spawn_in_options -l network-veth-extra -x -d 'Add a further virtual cable'
+complete -c spawn -n __spawn_in_options -l network-bridge -x -a '(__fish_print_interfaces)' -d 'Put the cable\'s host side in a bridge'
+complete -c spawn -n __spawn_in_options -l network-zone -x -d 'The same, with a bridge made for it'
+complete -c spawn -n __spawn_in_options -l network-namespace-path -r -a '(__spawn_paths)' -d 'Join this network namespace'
+complete -c spawn -n __spawn_in_options -s p -l port -x -d 'Forward a port of the host'
 complete -c spawn -n __spawn_in_options -l capability -x -a '(__spawn_list cap_chown cap_dac_override cap_dac_read_search cap_fowner cap_fsetid cap_kill cap_setgid cap_setuid cap_setpcap cap_linux_immutable cap_net_bind_service cap_net_broadcast cap_net_admin cap_net_raw cap_ipc_lock cap_ipc_owner cap_sys_module cap_sys_rawio cap_sys_chroot cap_sys_ptrace cap_sys_pacct cap_sys_admin cap_sys_boot cap_sys_nice cap_sys_resource cap_sys_time cap_sys_tty_config cap_mknod cap_lease cap_audit_write cap_audit_control cap_setfcap cap_mac_override cap_mac_admin cap_syslog cap_wake_alarm cap_block_suspend cap_audit_read cap_perfmon cap_bpf cap_checkpoint_restore all)' -d 'Let the payload have more capabilities'
 complete -c spawn -n __spawn_in_options -l drop-capability -x -a '(__spawn_list cap_chown cap_dac_override cap_dac_read_search cap_fowner cap_fsetid cap_kill cap_setgid cap_setuid cap_setpcap cap_linux_immutable cap_net_bind_service cap_net_broadcast cap_net_admin cap_net_raw cap_ipc_lock cap_ipc_owner cap_sys_module cap_sys_rawio cap_sys_chroot cap_sys_ptrace cap_sys_pacct cap_sys_admin cap_sys_boot cap_sys_nice cap_sys_resource cap_sys_time cap_sys_tty_config cap_mknod cap_lease cap_audit_write cap_audit_control cap_setfcap cap_mac_override cap_mac_admin cap_syslog cap_wake_alarm cap_block_suspend cap_audit_read cap_perfmon cap_bpf cap_checkpoint_restore)' -d 'Take capabilities away'
 complete -c spawn -n __spawn_in_options -l ambient-capability -x -a '(__spawn_list cap_chown cap_dac_override cap_dac_read_search cap_fowner cap_fsetid cap_kill cap_setgid cap_setuid cap_setpcap cap_linux_immutable cap_net_bind_service cap_net_broadcast cap_net_admin cap_net_raw cap_ipc_lock cap_ipc_owner cap_sys_module cap_sys_rawio cap_sys_chroot cap_sys_ptrace cap_sys_pacct cap_sys_admin cap_sys_boot cap_sys_nice cap_sys_resource cap_sys_time cap_sys_tty_config cap_mknod cap_lease cap_audit_write cap_audit_control cap_setfcap cap_mac_override cap_mac_admin cap_syslog cap_wake_alarm cap_block_suspend cap_audit_read cap_perfmon cap_bpf cap_checkpoint_restore)' -d 'Capabilities of a payload that is not root'

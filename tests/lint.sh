@@ -35,7 +35,7 @@ scripts() {
 # Every file says its licence, but those that hold nothing of one's own or cannot hold a comment.
 licences() {
     local bare
-    bare=$(git ls-files -z | grep -zvE '^(COPYING|Cargo.lock|packaging/debian/(changelog|copyright)|tests/snapshots/.*)$|(^|/)\.gitignore$' |
+    bare=$(git ls-files -z | grep -zvE '^(COPYING|Cargo.lock|packaging/debian/(changelog|copyright)|tests/(snapshots|corpus)/.*)$|(^|/)\.gitignore$' |
         xargs -0 grep -L SPDX-License-Identifier --)
     [ -z "$bare" ] || { printf 'without SPDX line:\n%s\n' "$bare"; return 1; }
 }

@@ -12,7 +12,7 @@ use crate::exec::Cloned;
 use crate::log::{self, MessageId};
 use crate::model::{MachineName, StartMode};
 use crate::plan::{Plan, Unit};
-use crate::undo::{PathRelease, Release, Ticket, Undo};
+use crate::undo::{Occupied, PathRelease, Release, Ticket, Undo};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::Pid;
 use std::cell::RefCell;
@@ -32,7 +32,7 @@ pub struct Place {
     /// The hierarchy.
     pub hierarchy: Option<Hierarchy>,
     /// While it is open, a process of ours keeps systemd from removing the scope's group.
-    pub occupied: Option<OwnedFd>,
+    pub occupied: Option<Occupied>,
     /// The scope, when there is one.
     pub scope: Option<String>,
     /// There is no device policy, so device nodes must not be made.
@@ -155,7 +155,7 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
 
 /// A process beside the payload: else systemd would remove the group, and the figures of what was consumed, at the moment
 /// of the payload's end. Without it some of them may not be told.
-fn occupy(hierarchy: &Hierarchy, unit: &Group, undo: &Undo) -> Option<OwnedFd> {
+fn occupy(hierarchy: &Hierarchy, unit: &Group, undo: &Undo) -> Option<Occupied> {
     let beside = unit.ensure_child(OsStr::new(cgroup::SUPERVISOR)).ok()?;
     undo.keeper()?.occupy(&hierarchy.directory(beside.path())?).ok()
 }

@@ -49,6 +49,7 @@ impl Boot {
             // It must not go on without what is released before it. Whether it is gone is told by its release.
             let _told_below = undo::kill_process(self.released.pidfd.as_fd(), KILLED);
         }
+        consumed.leave();
         for ticket in self.releases.drain(..).rev() {
             if let Err(d) = undo.release(ticket) {
                 log::warning!(session.log, MessageId::ReleaseFailed, "{d}");

@@ -9,18 +9,19 @@ use crate::error::Result;
 use crate::log::{self, MessageId};
 use crate::supervise::{Request, Source};
 use crate::sys::child;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use crate::undo::Occupied;
+use rustix::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 /// The last figures of a container.
 pub struct Consumed {
     usage: Usage,
-    occupied: Option<OwnedFd>,
+    occupied: Option<Occupied>,
 }
 
 impl Consumed {
     /// Nothing yet. `occupied` is what keeps the group until its last figures are taken.
-    pub fn new(occupied: Option<OwnedFd>) -> Self {
+    pub fn new(occupied: Option<Occupied>) -> Self {
         Self { usage: Usage::default(), occupied }
     }
 
@@ -32,6 +33,14 @@ impl Consumed {
         if place.group().is_some() && self.usage.cpu.is_none() {
             self.usage.cpu = child::cpu_time(leader).ok().flatten();
         }
+        if let Some(occupied) = &self.occupied {
+            occupied.let_go();
+        }
+    }
+
+    /// Waits until nothing of ours is in the group, which systemd is told to clear away next: it would otherwise be there
+    /// for a moment longer, and the next start of the name would find it.
+    pub fn leave(&mut self) {
         self.occupied = None;
     }
 

@@ -8,12 +8,13 @@ use crate::error::{Code, Diagnostic, Result};
 use crate::sys::programs::wire::{self, MAX_ENTRIES, MAX_ONE_TEXT, MAX_TEXT, Op};
 use crate::sys::programs::{KEEPER, above_stdio, sealed_memfd};
 use crate::sys::spawn_program::{Started, start_detached};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, IoSlice};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg, socketpair,
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType, sendmsg,
+    shutdown, socketpair,
 };
-use rustix::pipe::PipeFlags;
 use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, getpid, pidfd_open};
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -77,17 +78,18 @@ impl Keeper {
         let _told = self.send(Op::Gather, 0, None, &[]);
     }
 
-    /// Lets it put a process into the control group with this directory. It does nothing and stays until the descriptor that
-    /// comes back is closed, by this process or by its end.
-    pub fn occupy(&self, group: &Path) -> Result<OwnedFd> {
+    /// Lets it put a process into the control group with this directory. It does nothing and stays until what comes back is
+    /// let go, by this process or by its end.
+    pub fn occupy(&self, group: &Path) -> Result<Occupied> {
         let failed = |errno: Errno| {
             Diagnostic::new(Code::Prepare, format!("cannot occupy the control group {}", group.display())).errno(errno)
         };
-        let (theirs, ours) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
+        let (family, kind, flags) = (AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC);
+        let (theirs, ours) = socketpair(family, kind, flags, None).map_err(failed)?;
         let mut text = group.as_os_str().as_bytes().to_vec();
         text.push(0);
         self.send(Op::Occupy, 0, Some(theirs.as_fd()), &text)?;
-        above_stdio(ours).map_err(failed)
+        above_stdio(ours).map(Occupied).map_err(failed)
     }
 
     /// Which process it is.
@@ -163,5 +165,26 @@ impl Keeper {
                 let errno = self.process.failure().unwrap_or(errno);
                 Diagnostic::new(Code::Prepare, "the keeper does not run").errno(errno)
             })
+    }
+}
+
+/// A process that keeps a control group from being empty ([`Keeper::occupy`]). Dropping it waits until that is gone.
+#[derive(Debug)]
+pub struct Occupied(OwnedFd);
+
+impl Occupied {
+    /// Lets the process end, without waiting for it.
+    pub fn let_go(&self) {
+        // Fails only when the other end is gone, which is what is wanted.
+        let _ended = shutdown(&self.0, Shutdown::Write);
+    }
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.let_go();
+        // The message to the keeper, its copy and the process hold the other end: the last of them hangs up.
+        let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+        let _told_by_who_needs_the_group = poll(&mut [PollFd::new(&self.0, PollFlags::empty())], Some(&second));
     }
 }

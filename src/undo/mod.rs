@@ -16,7 +16,7 @@ mod release;
 mod runtime_dir;
 
 pub use control::Control;
-pub use keeper::Keeper;
+pub use keeper::{Keeper, Occupied};
 pub use list::{Ticket, Undo};
 pub use perform::kill_process;
 pub use process::ProcessId;

@@ -59,7 +59,7 @@ fn every_property_of_the_table_is_typed_as_systemd_wants_it() {
     };
     let list = parse("", "").unwrap_err().remedy().unwrap().to_owned();
     let (mut taken, mut unknown) = (Vec::new(), Vec::new());
-    for name in list.split_once("There are ").unwrap().1.split(", ") {
+    for name in list.split_once("There are ").unwrap().1.split(',').map(str::trim) {
         let value = match name {
             "Description" | "Slice" | "Delegate" | "DelegateSubgroup" | "DeviceAllow" => continue,
             "CollectMode" => "inactive".to_owned(),

@@ -41,26 +41,26 @@ pub fn stay() -> Result<()> {
     outcome
 }
 
-/// Puts a process into the control group at `path` that stays there until the pipe ends.
+/// Puts a process into the control group at `path` that stays there until the connection ends.
 ///
 /// systemd removes a scope's group, and every figure with it, as soon as no process is in it; with this one in it the
 /// supervisor can read them after the payload's end.
-pub fn occupy(path: &CStr, pipe: i32) -> Result<()> {
+pub fn occupy(path: &CStr, socket: i32) -> Result<()> {
     // The one before it, of a guest that has rebooted.
     while let Ok(Some(_)) = calls::reap() {}
     let group = calls::open_dir(AT_FDCWD, path)?;
     let forked = calls::fork_into(group);
     if forked == Ok(0) {
-        calls::exit(stand_by(pipe).err().unwrap_or(0));
+        calls::exit(stand_by(socket).err().unwrap_or(0));
     }
     calls::close(group)?;
     forked.map(|_| ())
 }
 
-/// Waits for the end of the pipe with nothing else open.
-fn stand_by(pipe: i32) -> Result<()> {
+/// Waits for the end of the connection with nothing else open.
+fn stand_by(socket: i32) -> Result<()> {
     calls::set_name(c"(spawn-group)");
-    calls::dup3(pipe, 0)?;
+    calls::dup3(socket, 0)?;
     calls::close_from(1)?;
     while calls::read(0, &mut [0]) == Err(calls::EINTR) {}
     Ok(())

@@ -111,12 +111,12 @@ fn take_in(list: &mut List, message: &[u8], fd: Option<i32>) -> Option<Ending> {
             fd
         }
         Some((Op::Occupy, _, text)) => {
-            // We may have been busy. Once the pipe has ended the group is being taken down, and must not be entered again.
-            if let (Ok(path), Some(pipe)) = (CStr::from_bytes_until_nul(text), fd)
-                && calls::poll(&mut [Poll { fd: pipe, wanted: POLLIN, got: 0 }], Some(Time::milliseconds(0))) == Ok(0)
+            // We may have been busy. Once the connection has ended the group is being taken down, and must not be entered again.
+            if let (Ok(path), Some(socket)) = (CStr::from_bytes_until_nul(text), fd)
+                && calls::poll(&mut [Poll { fd: socket, wanted: POLLIN, got: 0 }], Some(Time::milliseconds(0))) == Ok(0)
             {
                 // Only figures are lost without it.
-                let _occupied = group::occupy(path, pipe);
+                let _occupied = group::occupy(path, socket);
             }
             fd
         }

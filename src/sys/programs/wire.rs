@@ -57,7 +57,7 @@ pub enum Op {
     RemoveZone,
     /// text: a port that is forwarded no longer: family (`AF_*`), protocol (`IPPROTO_*`) and port, in decimal with blanks.
     StopForward,
-    /// text: path of a control group that shall have a process until the pipe (fd) ends. Not kept.
+    /// text: path of a control group that shall have a process until the connection (fd) ends. Not kept.
     Occupy,
     /// From now on no message has to be acted on at once, so they may wait in the connection. Not kept.
     Gather,
