@@ -313,7 +313,7 @@ pub const ROWS: &[Accepted] = &[
         lines: "*",
         fields: "host.group./supervisor",
         nspawn: "-",
-        spawn: "1 processes*",
+        spawn: "* processes*",
         reason: "a helper keeps systemd from removing the scope's group before the figures of what was consumed are read",
     },
     Accepted {
