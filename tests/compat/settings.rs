@@ -2,8 +2,8 @@
 //! Generated `.nspawn` files: systemd-nspawn and spawn must complain about the same lines of each.
 //!
 //! systemd-nspawn reads the file before it looks for the tree, so a tree that is not there ends it after some
-//! milliseconds; what it says of the file is on stderr by then. `SPAWN_SETTINGS_SECONDS` is how long to go on (25),
-//! `SPAWN_SETTINGS_SEED` the first seed; each file has a seed of its own, which a failure names. With `SPAWN_SETTINGS_ALL`
+//! milliseconds; what it says of the file is on stderr by then. `SPAWN_SETTINGS_SECONDS` is how long to go on (25) and
+//! `SPAWN_SETTINGS_FILES` for how many files (2000), `SPAWN_SETTINGS_SEED` the first seed; each file has a seed of its own, which a failure names. With `SPAWN_SETTINGS_ALL`
 //! the first difference is not the end.
 
 use super::settings_files::{Random, file};
@@ -99,19 +99,20 @@ pub fn generated_files(case: &mut Case) -> Outcome {
         return skip(format!("systemd {release} takes and refuses other values than {RELEASE}, which is followed"));
     }
     let seconds = number("SPAWN_SETTINGS_SECONDS", 25);
-    let first = number("SPAWN_SETTINGS_SEED", u64::from(std::process::id()) << 32);
+    let first = number("SPAWN_SETTINGS_SEED", 20_000);
+    let last = first + number("SPAWN_SETTINGS_FILES", 2000);
     let deadline = Instant::now() + Duration::from_secs(seconds);
     let (next, found) = (AtomicU64::new(first), AtomicBool::new(false));
     let folder = case.dir().to_owned();
     let results: Vec<Result<Vec<String>, std::io::Error>> = std::thread::scope(|scope| {
         let workers = (0..WORKERS).map(|worker| {
             let (next, found, folder) = (&next, &found, folder.clone());
-            scope.spawn(move || work(worker, &folder, deadline, next, found))
+            scope.spawn(move || work(worker, &folder, deadline, last, next, found))
         });
         let workers: Vec<_> = workers.collect();
         workers.into_iter().map(|worker| worker.join().expect("a worker does not panic")).collect()
     });
-    let count = next.load(Ordering::SeqCst) - first;
+    let count = next.load(Ordering::SeqCst).min(last) - first;
     println!("    {count} files from seed {first} on, systemd {release}");
     let mut differences = Vec::new();
     for result in results {
@@ -128,6 +129,7 @@ fn work(
     worker: usize,
     folder: &Path,
     deadline: Instant,
+    last: u64,
     next: &AtomicU64,
     found: &AtomicBool,
 ) -> Result<Vec<String>, std::io::Error> {
@@ -136,6 +138,9 @@ fn work(
     let tree = folder.join(format!("m{worker}"));
     while Instant::now() < deadline && !found.load(Ordering::SeqCst) {
         let seed = next.fetch_add(1, Ordering::SeqCst);
+        if seed >= last {
+            break;
+        }
         let bytes = file(&mut Random::new(seed));
         if let Some(text) = difference(&path, &tree, &bytes)? {
             differences.push(format!("SPAWN_SETTINGS_SEED={seed}: {text}"));

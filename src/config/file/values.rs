@@ -242,8 +242,10 @@ pub fn bind_user_shell(s: &mut Settings, v: &Said) -> Outcome {
 /// `Interface=`, `MACVLAN=`, `IPVLAN=`
 pub fn links(list: &mut Many<LinkPair<LinkReference>>, v: &Said) -> Outcome {
     for word in split_blanks(v.text()?)? {
-        let pair = word.strip_suffix(':').unwrap_or(&word).parse()?;
-        v.add(list, pair)?;
+        let word = word.strip_suffix(':').unwrap_or(&word);
+        // A file takes no alternative names (`config_parse_macvlan_iface_list` of systemd's nspawn-settings.c).
+        let _short: LinkPair = word.parse()?;
+        v.add(list, word.parse()?)?;
     }
     Ok(())
 }

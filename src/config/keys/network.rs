@@ -2,7 +2,7 @@
 //! Network.
 
 use crate::config::file::values as grammar;
-use crate::config::settings::Many;
+use crate::config::settings::{Many, One};
 use crate::config::{Key, Said, Section::Network as File, Takes::*, Topic::Network};
 use crate::model::{InterfaceName, LinkPair, LinkReference};
 
@@ -66,7 +66,12 @@ pub(super) const KEYS: &[Key] = &[
         v.one(&mut s.network_bridge)
     })
     .file(File, "Bridge", |s| s.network_bridge = None)
-    .reads(|s, v| v.one_or_reset(&mut s.network_bridge))
+    .reads(|s, v| {
+        // A file takes no alternative name (`config_parse_ifname` of systemd's nspawn-settings.c).
+        let mut short: One<InterfaceName> = None;
+        v.one_or_reset(&mut short)?;
+        v.one_or_reset(&mut s.network_bridge)
+    })
     .trusted()
     .mask(7)
     .since("v209"),
