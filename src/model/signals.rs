@@ -50,6 +50,11 @@ impl Signal {
     }
 }
 
+/// Neither a blank nor a second sign comes before an offset (`signal_from_string` of systemd's signal-util.c).
+fn digit_first(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit())
+}
+
 impl FromStr for Signal {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
@@ -59,12 +64,12 @@ impl FromStr for Signal {
         let signal = if let Some((_, number)) = NAMES.iter().find(|(known, _)| *known == name) {
             u8::try_from(*number).ok()
         } else if let Some(offset) = name.strip_prefix("RTMIN") {
-            match offset.strip_prefix('+') {
+            match offset.strip_prefix('+').filter(|n| digit_first(n)) {
                 Some(n) => number(n).and_then(|n| u8::try_from(n).ok()).and_then(|n| first.checked_add(n)),
                 None => offset.is_empty().then_some(first),
             }
         } else if let Some(offset) = name.strip_prefix("RTMAX") {
-            match offset.strip_prefix('-') {
+            match offset.strip_prefix('-').filter(|n| digit_first(n)) {
                 Some(n) => number(n)
                     .and_then(|n| u8::try_from(n).ok())
                     .and_then(|n| last.checked_sub(n))
@@ -103,8 +108,10 @@ mod tests {
         assert_eq!(number("SIGRTMIN+3"), Ok(37));
         assert_eq!(number("RTMAX-1"), Ok(63));
         assert_eq!(number("RTMIN"), Ok(34));
-        for bad in ["", "0", "65", "SIG", "SIG9", "term", "RTMIN-1", "RTMIN+31", "RTMAX-31", "RTMAX+1", "-9", "RTMIN+"]
-        {
+        for bad in [
+            "", "0", "65", "SIG", "SIG9", "term", "RTMIN-1", "RTMIN+31", "RTMAX-31", "RTMAX+1", "-9", "RTMIN+",
+            "RTMIN+ 1", "RTMAX- 1",
+        ] {
             assert!(number(bad).is_err(), "{bad}");
         }
         for n in 1..=64 {
