@@ -101,7 +101,7 @@ pub fn what_keeps_a_file_from_being_used(case: &mut Case) -> Outcome {
     let mut configured = Configured(Vec::new());
     for (text, line, words) in [
         ("[Exec\n", 1, "the section header has no ']' at its end"),
-        ("[Network]\n\nBridge=br0\n", 3, "Bridge= is not built yet"),
+        ("[Exec]\n\nPrivateUsersDelegate=1\n", 3, "PrivateUsersDelegate= is not built yet"),
         ("[Files]\nBind=/etc:/x:nope\n", 2, "'nope' is not an option of a bind"),
     ] {
         let file = configured.write("tree.nspawn", text)?;
