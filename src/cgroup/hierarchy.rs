@@ -67,6 +67,14 @@ impl Hierarchy {
         found.into_iter().next()
     }
 
+    /// Whether memory, tasks or IO are counted in this hierarchy: figures that are gone with a group, unlike the CPU time,
+    /// which who waits for a process is told as well.
+    pub fn counts(&self) -> bool {
+        let controllers = std::fs::read(self.mount_point.join("cgroup.controllers")).unwrap_or_default();
+        let mut names = controllers.split(u8::is_ascii_whitespace);
+        names.any(|name| matches!(name, b"memory" | b"pids" | b"io"))
+    }
+
     /// Opens the group that `/proc/PID/cgroup` or systemd's `ControlGroup` names `path` ("/machine.slice/foo.scope").
     pub fn open(&self, path: &Path) -> Result<Group> {
         let failed =

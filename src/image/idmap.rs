@@ -10,6 +10,7 @@ use crate::sys::mount_setattr::{MountAttr, mount_setattr};
 use crate::sys::userns::EndedInUserNamespace;
 use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -96,9 +97,18 @@ pub enum SeenAs {
 #[derive(Debug)]
 pub struct MapNamespace(OwnedFd);
 
+thread_local! {
+    /// Of the last trial, for who needs the same map next: making one costs two processes' worth of work.
+    static TRIED: RefCell<Option<(IdMap, MapNamespace)>> = const { RefCell::new(None) };
+}
+
 impl MapNamespace {
-    /// Makes it. Needs a mounted /proc. Fails with E0401.
+    /// Makes it, or takes that of the trial with the same map ([`keep`](Self::keep)). Needs a mounted /proc. Fails with
+    /// E0401.
     pub fn new(map: &IdMap) -> Result<Self> {
+        if let Some((_, tried)) = TRIED.with_borrow_mut(|tried| tried.take_if(|(of, _)| of == map)) {
+            return Ok(tried);
+        }
         let failed = |what: &str| Diagnostic::new(Code::Prepare, format!("cannot {what} for mapping owners"));
         let process = EndedInUserNamespace::new().map_err(|e| {
             let shown = failed("make a user namespace").errno(e);
@@ -116,6 +126,11 @@ impl MapNamespace {
         let path = format!("/proc/{}/ns/user", process.pid());
         let namespace = File::open(path).map_err(|e| failed("open a user namespace").io(&e))?;
         Ok(Self(namespace.into()))
+    }
+
+    /// Keeps it for the next [`new`](Self::new) of the same map.
+    pub fn keep(self, map: IdMap) {
+        TRIED.set(Some((map, self)));
     }
 
     /// A copy of the mount that `tree` is on, from `tree` on, with its owners mapped; attached nowhere yet. Mounts below

@@ -15,15 +15,18 @@ use std::path::PathBuf;
 const NAMED_MAX: usize = 5;
 
 /// The mounts that a tree consists of and whose owners cannot be mapped, in words; tried out on a copy that is dropped.
-/// Empty where all can be. `below` says whether the mounts below the tree are part of it.
-pub fn unmappable_mounts(tree: BorrowedFd<'_>, below: MountsBelow) -> Vec<String> {
-    // Any range will do.
-    let range = UidRange { base: 1 << 19, size: UidRange::USUAL_SIZE };
-    let map = match MapNamespace::new(&IdMap::of_range(range)) {
+/// Empty where all can be. `below` says whether the mounts below the tree are part of it, `likely` which range will be
+/// asked for later: any would do here.
+pub fn unmappable_mounts(tree: BorrowedFd<'_>, below: MountsBelow, likely: Option<UidRange>) -> Vec<String> {
+    let lines = IdMap::of_range(likely.unwrap_or(UidRange { base: 1 << 19, size: UidRange::USUAL_SIZE }));
+    let map = match MapNamespace::new(&lines) {
         Ok(map) => map,
         Err(d) => return vec![d.headline()],
     };
-    let Err(errno) = map.clone_mapped(tree, below) else { return Vec::new() };
+    let Err(errno) = map.clone_mapped(tree, below) else {
+        map.keep(lines);
+        return Vec::new();
+    };
     let unmapped = unmappable(&map, tree);
     let named = unmapped.iter().take(NAMED_MAX).map(|(path, kind, e)| {
         let why = if *e == Errno::PERM { "are mapped already, or are not ours" } else { "cannot be mapped" };
@@ -114,13 +117,13 @@ mod tests {
         mount("none", &names[1], "tmpfs", MountFlags::empty(), None).unwrap();
         let tree = ImageRoot::open(dir.path(), Crossing::Allowed).unwrap();
 
-        let named = unmappable_mounts(tree.as_fd(), MountsBelow::Mapped);
+        let named = unmappable_mounts(tree.as_fd(), MountsBelow::Mapped, None);
         let shown = format!("the owners on {} (ramfs) cannot be mapped", names[0].display());
         assert_eq!(named, [shown]);
-        assert_eq!(unmappable_mounts(tree.as_fd(), MountsBelow::LeftOut), [""; 0]);
+        assert_eq!(unmappable_mounts(tree.as_fd(), MountsBelow::LeftOut, None), [""; 0]);
 
         rustix::mount::unmount(&names[0], rustix::mount::UnmountFlags::DETACH).unwrap();
-        assert_eq!(unmappable_mounts(tree.as_fd(), MountsBelow::Mapped), [""; 0]);
+        assert_eq!(unmappable_mounts(tree.as_fd(), MountsBelow::Mapped, None), [""; 0]);
         rustix::mount::unmount(&names[1], rustix::mount::UnmountFlags::DETACH).unwrap();
     }
 }

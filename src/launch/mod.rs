@@ -20,6 +20,7 @@ mod sources;
 mod usage;
 
 use crate::config::Invocation;
+use crate::cgroup::Hierarchy;
 use crate::error::{Code, Diagnostic, Result};
 use crate::log::Logger;
 use crate::model::Id128;
@@ -58,6 +59,9 @@ pub(crate) struct Session<'a> {
     credentials: Vec<(String, Vec<u8>)>,
     signals: &'a Signals,
     runtime: RuntimeDir,
+    hierarchy: Option<Hierarchy>,
+    /// Whether a process of the keeper's holds the scope's group: where figures would be gone with it.
+    occupies: bool,
     bus: SharedBus,
 }
 
@@ -113,9 +117,14 @@ fn release_all(undo: &mut Undo, log: &Logger) {
 fn run_in(plan: &Plan, log: &Logger, signals: &Signals, undo: &mut Undo) -> Result<u8> {
     let asked = range::ask(plan);
     let keeper = Keeper::start()?;
-    match plan.unit {
-        Unit::Scope { .. } => keeper.ease_moves(),
-        Unit::Keep | Unit::Own { .. } => keeper.gather(),
+    let scope = matches!(plan.unit, Unit::Scope { .. });
+    if scope {
+        keeper.ease_moves();
+    }
+    let hierarchy = Hierarchy::find()?;
+    let occupies = scope && hierarchy.as_ref().is_some_and(Hierarchy::counts);
+    if !occupies {
+        keeper.gather();
     }
     undo.replace_keeper(keeper)?;
     // What is made for the container has the modes that are meant, whatever the caller's mask.
@@ -138,6 +147,8 @@ fn run_in(plan: &Plan, log: &Logger, signals: &Signals, undo: &mut Undo) -> Resu
         uuid,
         signals,
         runtime,
+        hierarchy,
+        occupies,
         bus: SharedBus::default(),
     };
     for lock in session.tree.locks() {

@@ -109,7 +109,7 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
     let devices = device_access(devices);
     let description = format!("Container {}", plan.machine);
     let pid = Pid::from_raw(cloned.pid()).ok_or_else(|| Diagnostic::new(Code::Clone, "the stager has no pid"))?;
-    let hierarchy = hierarchy()?;
+    let hierarchy = hierarchy(session)?;
     let group = hierarchy.mount_point.join(slice.group()).join(name);
     let home = hierarchy.open(&Hierarchy::own_path()?.unwrap_or_else(|| "/".into()))?;
     releases.push(undo.push(Release::EmptyScope { group, home: hold(&home)? }, "the scope's control group")?);
@@ -130,7 +130,7 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
         };
         bus.start_scope(&request, &[cloned.report()])
     };
-    let release = release_scope(session, name, group);
+    let release = release_scope(session, name, hierarchy.clone(), group);
     match started {
         Ok(ScopeStart::Started) => releases.push(undo.push(release, format!("the unit {name}"))?),
         Ok(ScopeStart::Interrupted(_)) => {
@@ -142,7 +142,7 @@ fn in_scope(session: &Session<'_>, cloned: &mut Cloned, undo: &mut Undo, release
     let unit = hierarchy.open(&cgroup_of(cloned.pid())?)?;
     let payload = unit.ensure_child(OsStr::new(cgroup::PAYLOAD))?;
     delegate(session, &payload)?;
-    let occupied = occupy(&hierarchy, &unit, undo);
+    let occupied = session.occupies.then(|| occupy(&hierarchy, &unit, undo)).flatten();
     Ok(Place {
         payload: Some(payload),
         above: Some(unit),
@@ -160,7 +160,7 @@ fn occupy(hierarchy: &Hierarchy, unit: &Group, undo: &Undo) -> Option<Occupied> 
     undo.keeper()?.occupy(&hierarchy.directory(beside.path())?).ok()
 }
 
-fn release_scope(session: &Session<'_>, name: &str, group: PathBuf) -> Release {
+fn release_scope(session: &Session<'_>, name: &str, hierarchy: Hierarchy, group: PathBuf) -> Release {
     let (bus, unit) = (Rc::clone(&session.bus), name.to_string());
     Release::Call(Box::new(move || {
         let mut bus = bus.borrow_mut();
@@ -168,7 +168,7 @@ fn release_scope(session: &Session<'_>, name: &str, group: PathBuf) -> Release {
         let barren = bus.scope_may_be_barren(&unit);
         bus.stop_scope(&unit)?;
         // PID 1 would wait for its end until a time limit, and the name would be taken for as long.
-        match barren.then(|| hierarchy()?.open(&group)) {
+        match barren.then(|| hierarchy.open(&group)) {
             Some(Ok(group)) => group.stir(),
             // Gone, as it should be.
             _ => Ok(()),
@@ -189,8 +189,8 @@ fn device_access(devices: &[(PathBuf, &'static str)]) -> Vec<DeviceAccess> {
     access
 }
 
-fn hierarchy() -> Result<Hierarchy> {
-    Hierarchy::find()?.ok_or_else(|| {
+fn hierarchy(session: &Session<'_>) -> Result<Hierarchy> {
+    session.hierarchy.clone().ok_or_else(|| {
         Diagnostic::new(Code::CgroupFailed, "no cgroup2 hierarchy is mounted")
             .help("mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup")
     })
@@ -213,7 +213,7 @@ fn delegate(session: &Session<'_>, payload: &Group) -> Result<()> {
 }
 
 fn keep(session: &Session<'_>, undo: &mut Undo, releases: &mut Vec<Ticket>) -> Result<Place> {
-    let hierarchy = hierarchy()?;
+    let hierarchy = hierarchy(session)?;
     let own = Hierarchy::own_path()?.unwrap_or_else(|| "/".into());
     let keeper = undo.keeper().and_then(|k| k.process_id()).and_then(|k| Pid::from_raw(k.pid));
     let split = cgroup::split_unit(&hierarchy, &own, keeper.as_slice())?;
@@ -246,7 +246,7 @@ fn hold(group: &Group) -> Result<OwnedFd> {
 
 /// A group of its own on whatever cgroup2 is mounted; without one, none.
 fn own(session: &Session<'_>, undo: &mut Undo, releases: &mut Vec<Ticket>) -> Result<Place> {
-    let Some(hierarchy) = Hierarchy::find()? else {
+    let Some(hierarchy) = session.hierarchy.clone() else {
         log::notice!(session.log, MessageId::Degraded, "no cgroup2 is mounted: the container gets no control group");
         return Ok(Place::NOWHERE);
     };

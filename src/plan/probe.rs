@@ -8,10 +8,10 @@ use crate::config::file::Whereabouts;
 use crate::error::Origin;
 use crate::error::{Code, Diagnostic, Result};
 use crate::image::{
-    Crossing, ImageRoot, LastLink, MountsBelow, OsRelease, check_is_os, default_tree, find_machine, remedy,
-    unmappable_mounts,
+    Crossing, ImageRoot, LastLink, MountsBelow, OsRelease, TreeOwner, candidates, check_is_os, default_tree,
+    find_machine, remedy, unmappable_mounts,
 };
-use crate::model::{CapabilitySet, MachineName, StartMode, Volatile};
+use crate::model::{CapabilitySet, MachineName, PrivateUsers, StartMode, UidRange, Volatile};
 use crate::supervise::{FdKind, StdioFacts};
 use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
@@ -133,7 +133,7 @@ fn tree(s: &Settings) -> Result<TreeFacts> {
     let mut unmappable = Vec::new();
     if super::users::asks_for_map(s, owner) && rustix::process::geteuid().is_root() {
         let below = if overlaid(s) { MountsBelow::LeftOut } else { MountsBelow::Mapped };
-        unmappable = unmappable_mounts(fd.as_fd(), below);
+        unmappable = unmappable_mounts(fd.as_fd(), below, likely_range(s, &real, owner));
     }
     let is_host_root = template.is_none() && (stat.st_dev, stat.st_ino) == (host.st_dev, host.st_ino);
     let mut root = ImageRoot::from_fd(fd, &real, Crossing::Allowed);
@@ -168,6 +168,19 @@ fn tree(s: &Settings) -> Result<TreeFacts> {
         read_only: mount.contains(StatVfsMountFlags::RDONLY),
         is_host_root,
     })
+}
+
+/// The range of user ids that the container will most likely have.
+fn likely_range(s: &Settings, tree: &Path, (uid, gid): (u32, u32)) -> Option<UidRange> {
+    let base = match super::users::mode(s) {
+        PrivateUsers::Fixed(range) => return Some(range),
+        _ => {
+            let derived = || MachineName::from_directory(tree);
+            let name = s.machine.as_ref().map(|m| m.value.clone()).or_else(derived)?;
+            candidates(Some(TreeOwner { uid, gid }), &name).next()?
+        }
+    };
+    UidRange::new(base, UidRange::USUAL_SIZE)
 }
 
 /// Where something will be that is not there yet.

@@ -191,7 +191,7 @@ impl Tree {
         let below = if reach == Reach::Tree { MountsBelow::Mapped } else { MountsBelow::LeftOut };
         let what = format!("cannot map the owners of the tree {}", self.path.display());
         let d = Diagnostic::new(Code::IdRange, what).errno(errno).origin(&self.origin);
-        let named = unmappable_mounts(self.fd.as_fd(), below).into_iter().fold(d, Diagnostic::note);
+        let named = unmappable_mounts(self.fd.as_fd(), below, None).into_iter().fold(d, Diagnostic::note);
         named.help("use --private-users=no, or a tree on another file system")
     }
 }

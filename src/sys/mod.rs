@@ -11,6 +11,7 @@ pub mod caps;
 pub mod child;
 pub mod clone;
 pub mod disposition;
+pub mod entry;
 pub mod exec;
 pub mod mount_attr;
 pub mod mount_setattr;
