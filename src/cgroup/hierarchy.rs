@@ -3,6 +3,7 @@
 
 use super::Group;
 use crate::error::{Code, Diagnostic, Result};
+use crate::sys::small_file;
 use crate::sys::statmount::mount_root;
 use rustix::fs::{Mode, OFlags};
 use serde::Serialize;
@@ -70,7 +71,7 @@ impl Hierarchy {
     /// Whether memory, tasks or IO are counted in this hierarchy: figures that are gone with a group, unlike the CPU time,
     /// which who waits for a process is told as well.
     pub fn counts(&self) -> bool {
-        let controllers = std::fs::read(self.mount_point.join("cgroup.controllers")).unwrap_or_default();
+        let controllers = small_file::read(self.mount_point.join("cgroup.controllers")).unwrap_or_default();
         let mut names = controllers.split(u8::is_ascii_whitespace);
         names.any(|name| matches!(name, b"memory" | b"pids" | b"io"))
     }
@@ -115,7 +116,7 @@ impl Hierarchy {
 }
 
 fn read(path: &str) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| Diagnostic::new(Code::CgroupFailed, format!("cannot read {path}")).io(&e))
+    small_file::read(path).map_err(|e| Diagnostic::new(Code::CgroupFailed, format!("cannot read {path}")).io(&e))
 }
 
 fn parse_line(line: &[u8]) -> Option<Hierarchy> {

@@ -74,7 +74,7 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
     if let OpKind::Own { fs: OwnFs::Proc, attributes, target: path, create } = kind {
         let mount = proc_by_helper(*attributes, init)?;
         if let Some(at) = target(places.root.as_fd(), path, *create)? {
-            attach_fitting(places.root.as_fd(), mount.as_fd(), at.as_fd())?;
+            attach_fitting(places, mount.as_fd(), at.as_fd())?;
             places.proc = Some(mount);
         }
         return Ok(());
@@ -83,7 +83,7 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
     match kind {
         OpKind::Attach { mount, target: path, create } => {
             let Some(at) = places.target(path, *create)? else { return Ok(()) };
-            attach_fitting(root, borrow(mount), at.as_fd())
+            attach_fitting(places, borrow(mount), at.as_fd())
         }
         OpKind::CloneInside { source, recursive, set, clear, target: path, create } => {
             let Some(mount) = clone_inside(places.of(source), *recursive, *create)? else { return Ok(()) };
@@ -95,14 +95,14 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
                 (other, _) => *other,
             };
             let Some(at) = places.target(path, create)? else { return Ok(()) };
-            attach_fitting(root, mount.as_fd(), at.as_fd())
+            attach_fitting(places, mount.as_fd(), at.as_fd())
         }
         OpKind::Overlay(overlay) => super::overlay::mount(places, overlay),
         OpKind::Cover { target: path, create } => cover(places, path, *create),
         OpKind::Own { fs, attributes, target: path, create } => {
             let mount = own_fs(*fs, *attributes).during(Part::Configure)?;
             let Some(at) = places.target(path, *create)? else { return Ok(()) };
-            attach_fitting(root, mount.as_fd(), at.as_fd())
+            attach_fitting(places, mount.as_fd(), at.as_fd())
         }
         OpKind::Unmount(path) => {
             unmount(path.as_c_str(), UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).during(Part::Attach)
@@ -117,7 +117,7 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
         OpKind::Link { dir, name, temporary, text, must_exist, path, otherwise } => {
             if open_inside(root, must_exist, OFlags::PATH).is_err() {
                 let Some(at) = places.target(path, Create::File)? else { return Ok(()) };
-                return attach_fitting(root, borrow(otherwise), at.as_fd());
+                return attach_fitting(places, borrow(otherwise), at.as_fd());
             }
             let dir = open_inside(root, dir, OFlags::PATH | OFlags::DIRECTORY).during(Part::Open)?;
             if links_to(dir.as_fd(), name, text) {
@@ -144,13 +144,13 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
 
 /// A directory on a directory, anything else on what is no directory, and nothing on the root itself: a link in the
 /// image may lead there, and what is below would then no longer be reached.
-pub(super) fn attach_fitting(root: BorrowedFd<'_>, mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> Result<(), Fault> {
-    let (target, top) = (rustix::fs::fstat(at).during(Part::Open)?, rustix::fs::fstat(root).during(Part::Open)?);
-    if (target.st_dev, target.st_ino) == (top.st_dev, top.st_ino) {
+pub(super) fn attach_fitting(places: &Places<'_>, mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> Result<(), Fault> {
+    let target = rustix::fs::fstat(at).during(Part::Open)?;
+    if (target.st_dev, target.st_ino) == places.top {
         return Err((Part::Type, Errno::BUSY));
     }
     let what = kind_of(mount).during(Part::Source)?;
-    let on = kind_of(at).during(Part::Open)?;
+    let on = FileType::from_raw_mode(target.st_mode);
     let fits = match what {
         FileType::Directory => on == FileType::Directory,
         _ => on != FileType::Directory && on != FileType::Symlink,

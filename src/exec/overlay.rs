@@ -102,7 +102,7 @@ pub fn mount(places: &Places<'_>, overlay: &Overlay) -> Result<(), Fault> {
     unmount(c".", UnmountFlags::DETACH).during(Part::Attach)?;
     rustix::process::fchdir(root).during(Part::Open)?;
     act_as(places.root_ids)?;
-    attach_fitting(root, mount.as_fd(), at.as_fd())
+    attach_fitting(places, mount.as_fd(), at.as_fd())
 }
 
 /// Attaches a layer in the scratch space and returns it.

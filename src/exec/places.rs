@@ -13,6 +13,8 @@ use std::ffi::CStr;
 pub struct Places<'a> {
     /// The new root.
     pub root: OwnedFd,
+    /// Device and inode number of it.
+    pub top: (u64, u64),
     /// The container's procfs, once it is mounted. What covers parts of it is found from here, not by a path that the
     /// image, or somebody who writes to it at the same time, could lead elsewhere: no mask may miss.
     pub proc: Option<OwnedFd>,
@@ -105,8 +107,13 @@ mod tests {
     #[test]
     fn what_is_below_proc_is_found_from_procfs() {
         let descriptors = open(c"/proc/self/fd");
-        let mut places =
-            Places { root: open(c"/"), proc: Some(open(c"/proc")), root_ids: (0, 0), descriptors: descriptors.as_fd() };
+        let mut places = Places {
+            root: open(c"/"),
+            top: (0, 0),
+            proc: Some(open(c"/proc")),
+            root_ids: (0, 0),
+            descriptors: descriptors.as_fd(),
+        };
         let from_proc = |places: &Places<'_>, path: &CStr| {
             let (base, rest) = places.of(path);
             (places.proc.as_ref().is_some_and(|p| p.as_raw_fd() == base.as_raw_fd()), rest.to_owned())
@@ -125,7 +132,8 @@ mod tests {
         std::fs::write(&path, "old").unwrap();
         let handle = rustix::fs::open(&path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).unwrap();
         let descriptors = open(c"/proc/self/fd");
-        let places = Places { root: open(c"/"), proc: None, root_ids: (0, 0), descriptors: descriptors.as_fd() };
+        let places =
+            Places { root: open(c"/"), top: (0, 0), proc: None, root_ids: (0, 0), descriptors: descriptors.as_fd() };
         let high = rustix::io::fcntl_dupfd_cloexec(&handle, 900).unwrap();
         for (handle, text) in [(handle, "new"), (high, "newer")] {
             rustix::io::write(places.reopen(&handle).unwrap(), text.as_bytes()).unwrap();

@@ -160,7 +160,8 @@ fn perform<'a>(
             (OpKind::Pivot, _) => mounting::pivot().and_then(|root| {
                 // What is made in the image from here on belongs to the container's root.
                 act_as(program.root_ids)?;
-                *places = Some(Places { root, proc: None, root_ids: program.root_ids, descriptors });
+                let top = rustix::fs::fstat(&root).map(|s| (s.st_dev, s.st_ino)).during(Part::Open)?;
+                *places = Some(Places { root, top, proc: None, root_ids: program.root_ids, descriptors });
                 Ok(())
             }),
             (kind, Some(places)) => mounting::below(places, kind, init),

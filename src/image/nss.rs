@@ -2,6 +2,7 @@
 //! Whether ids of the host belong to users that are in no file: asked of nss(5) by way of getent(1), in processes of its
 //! own, because an answer may take its time and its modules may start threads.
 
+use crate::sys::small_file;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::io::Read;
@@ -36,7 +37,7 @@ impl NssCheck {
     /// `None` when nsswitch.conf(5) names nothing that could know more than the files do, or when there is no getent:
     /// then the files are all that is known.
     pub fn start(bases: &[u32]) -> Option<Self> {
-        let sources = std::fs::read("/etc/nsswitch.conf").unwrap_or_default();
+        let sources = small_file::read("/etc/nsswitch.conf").unwrap_or_default();
         asks_others(&String::from_utf8_lossy(&sources)).then(|| Self::ask(bases))?
     }
 

@@ -4,6 +4,7 @@
 use super::inside::{ImageRoot, is_real_dir};
 use crate::error::{Code, Diagnostic, Result};
 use crate::model::{Id128, StartMode};
+use crate::sys::small_file;
 use std::path::Path;
 
 /// Where os-release is, in order of precedence (os-release(5)).
@@ -41,7 +42,7 @@ impl OsRelease {
 
     /// The os-release of the host; empty when it cannot be read.
     pub fn of_host() -> Self {
-        let text = OS_RELEASE.iter().find_map(|path| std::fs::read(Path::new("/").join(path)).ok());
+        let text = OS_RELEASE.iter().find_map(|path| small_file::read(Path::new("/").join(path)).ok());
         text.map(|bytes| Self::parse(&String::from_utf8_lossy(&bytes))).unwrap_or_default()
     }
 }
@@ -105,7 +106,7 @@ pub fn machine_id(root: &ImageRoot) -> Result<Option<Id128>> {
 
 /// The host's own id; `None` when it has none.
 pub fn host_machine_id() -> Option<Id128> {
-    parse_machine_id(&std::fs::read("/etc/machine-id").ok()?)?
+    parse_machine_id(&small_file::read("/etc/machine-id").ok()?)?
 }
 
 fn parse_machine_id(bytes: &[u8]) -> Option<Option<Id128>> {

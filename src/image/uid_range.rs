@@ -7,6 +7,7 @@ use crate::error::{Code, Diagnostic, Result};
 use crate::model::{MachineName, UidRange};
 use crate::net::siphash::siphash24;
 use crate::sys::ofd_lock::{LockKind, lock};
+use crate::sys::small_file;
 use rustix::fs::{Mode, OFlags, Stat};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -92,7 +93,7 @@ impl ReservedIds {
     pub fn of_host() -> Self {
         let mut reserved = Self::default();
         for (path, kind) in DATABASES {
-            reserved.read(&std::fs::read(path).unwrap_or_default(), kind);
+            reserved.read(&small_file::read(path).unwrap_or_default(), kind);
         }
         reserved
     }

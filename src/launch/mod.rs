@@ -19,8 +19,8 @@ mod serve;
 mod sources;
 mod usage;
 
-use crate::config::Invocation;
 use crate::cgroup::Hierarchy;
+use crate::config::Invocation;
 use crate::error::{Code, Diagnostic, Result};
 use crate::log::Logger;
 use crate::model::Id128;

@@ -12,6 +12,7 @@ use crate::exec::Cloned;
 use crate::log::{self, MessageId};
 use crate::model::{MachineName, StartMode};
 use crate::plan::{Plan, Unit};
+use crate::sys::small_file;
 use crate::undo::{Occupied, PathRelease, Release, Ticket, Undo};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::Pid;
@@ -199,8 +200,8 @@ fn hierarchy(session: &Session<'_>) -> Result<Hierarchy> {
 /// The group of a process in the cgroup2 hierarchy (cgroups(7), `/proc/PID/cgroup`).
 fn cgroup_of(pid: i32) -> Result<PathBuf> {
     let path = format!("/proc/{pid}/cgroup");
-    let text =
-        std::fs::read(&path).map_err(|e| Diagnostic::new(Code::CgroupFailed, format!("cannot read {path}")).io(&e))?;
+    let text = small_file::read(&path)
+        .map_err(|e| Diagnostic::new(Code::CgroupFailed, format!("cannot read {path}")).io(&e))?;
     Hierarchy::own_path_in(&text)
         .ok_or_else(|| Diagnostic::new(Code::CgroupFailed, format!("{path} names no cgroup2 group")))
 }

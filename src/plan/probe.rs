@@ -13,6 +13,7 @@ use crate::image::{
 };
 use crate::model::{CapabilitySet, MachineName, PrivateUsers, StartMode, UidRange, Volatile};
 use crate::supervise::{FdKind, StdioFacts};
+use crate::sys::small_file;
 use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use std::os::fd::AsFd;
@@ -225,7 +226,7 @@ pub fn whereabouts(s: &Settings) -> Option<Whereabouts> {
 }
 
 fn host_name() -> Option<String> {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|h| h.trim().to_string())
+    small_file::read_to_string("/proc/sys/kernel/hostname").ok().map(|h| h.trim().to_string())
 }
 
 fn host() -> HostFacts {
@@ -233,8 +234,8 @@ fn host() -> HostFacts {
         let text = t.to_str()?.to_string();
         text.split_once("zoneinfo/").map(|(_, z)| z.to_string())
     });
-    let nr_open = std::fs::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|t| t.trim().parse().ok());
-    let pid1 = std::fs::read_to_string("/proc/1/limits").unwrap_or_default();
+    let nr_open = small_file::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|t| t.trim().parse().ok());
+    let pid1 = small_file::read_to_string("/proc/1/limits").unwrap_or_default();
     let row = |n| limits_row(&pid1, n).unwrap_or((u64::MAX, u64::MAX));
     let mut extra_devices = Vec::new();
     for (name, path) in [("fuse", "/dev/fuse"), ("net/tun", "/dev/net/tun")] {
@@ -244,7 +245,7 @@ fn host() -> HostFacts {
         }
     }
     HostFacts {
-        machine_id: std::fs::read_to_string("/etc/machine-id").ok().and_then(|t| t.trim().parse().ok()),
+        machine_id: small_file::read_to_string("/etc/machine-id").ok().and_then(|t| t.trim().parse().ok()),
         os_release: told(),
         localtime: Path::new("/etc/localtime").exists(),
         resolv_conf: resolv_conf(),

@@ -19,6 +19,7 @@ use crate::plan::{Action, Plan, Shared, UserNamespace};
 use crate::supervise::{StdioPlan, notify::NotifyServer, pty::Pty};
 use crate::sys::clone::flags;
 use crate::sys::mount_attr::{self, Reach};
+use crate::sys::small_file;
 use crate::undo::Release;
 use filesystems::{HostInfo, Owner};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -113,8 +114,8 @@ pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
         console,
         kcore: Path::new("/proc/kcore").exists(),
         credentials: context.credentials,
-        os_release: std::fs::read("/etc/os-release")
-            .or_else(|_| std::fs::read("/usr/lib/os-release"))
+        os_release: small_file::read("/etc/os-release")
+            .or_else(|_| small_file::read("/usr/lib/os-release"))
             .unwrap_or_default(),
         boot_id: random_id()?.dashed(),
         map,

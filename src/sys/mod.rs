@@ -21,6 +21,7 @@ pub mod own_arguments;
 pub mod process;
 pub mod programs;
 pub mod seccomp;
+pub mod small_file;
 pub mod spawn_program;
 pub mod statmount;
 pub mod termios;

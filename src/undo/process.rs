@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Processes that are told apart although pids are used again.
 
+use crate::sys::small_file;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -68,7 +69,7 @@ struct Stat {
 }
 
 fn stat(pid: i32) -> io::Result<Option<Stat>> {
-    std::fs::read(format!("/proc/{pid}/stat")).map(|text| parse(&text))
+    small_file::read(format!("/proc/{pid}/stat")).map(|text| parse(&text))
 }
 
 fn parse(text: &[u8]) -> Option<Stat> {

@@ -4,6 +4,7 @@
 
 use super::process::ProcessId;
 use super::release::{PathRelease, byte_path};
+use crate::sys::small_file;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -67,7 +68,7 @@ pub fn boot_id() -> io::Result<String> {
     if let Some(id) = KNOWN.get() {
         return Ok(id.clone());
     }
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let text = small_file::read_to_string("/proc/sys/kernel/random/boot_id")?;
     Ok(KNOWN.get_or_init(|| text.trim_end().into()).clone())
 }
 
