@@ -43,8 +43,10 @@ pub fn main(argv: Vec<OsString>) -> u8 {
     }
     let loaded = file::load(settings, &Directories::default(), &plan::whereabouts);
     let settings = loaded.settings;
-    let log = logger(&settings, false);
-    loaded.warnings.iter().for_each(|warning| log::warning!(&log, MessageId::SettingsFile, "{warning}"));
+    if !loaded.warnings.is_empty() {
+        let log = logger(&settings, false);
+        loaded.warnings.iter().for_each(|warning| log::warning!(&log, MessageId::SettingsFile, "{warning}"));
+    }
     if !loaded.mistakes.is_empty() {
         return refuse(name, &loaded.mistakes);
     }

@@ -36,10 +36,16 @@ pub(super) struct Line {
 
 /// Parts `words`, which do not hold the program's name.
 pub(super) fn split(invocation: Invocation, mut words: Vec<OsString>) -> Line {
-    let mut command = command(invocation);
     let mut refused = Vec::new();
+    // Most lines name few of the options and hold no mistake. To tell of one, all options are needed.
+    let mut command = command(options(invocation).filter(|key| may_be_named(key, &words)));
+    let mut parsed = command.try_get_matches_from_mut(&words);
+    if parsed.is_err() {
+        command = self::command(options(invocation));
+        parsed = command.try_get_matches_from_mut(&words);
+    }
     loop {
-        match command.try_get_matches_from_mut(&words) {
+        match parsed {
             Ok(matches) => {
                 let payload: Vec<OsString> = matches.get_many(PAYLOAD).into_iter().flatten().cloned().collect();
                 let typed = &words[..words.len() - payload.len()];
@@ -51,6 +57,7 @@ pub(super) fn split(invocation: Invocation, mut words: Vec<OsString>) -> Line {
                 if words.len() + words.iter().map(|w| w.len()).sum::<usize>() == before {
                     return Line { options: Vec::new(), payload: Vec::new(), refused };
                 }
+                parsed = command.try_get_matches_from_mut(&words);
             }
         }
     }
@@ -60,8 +67,23 @@ fn options(invocation: Invocation) -> impl Iterator<Item = &'static Key> {
     keys::all().filter(move |key| (key.long.is_some() || key.short.is_some()) && key.known_to(invocation))
 }
 
-fn command(invocation: Invocation) -> Command {
-    let args = options(invocation).map(|key| {
+/// Whether a word could mean the option: as its name, the beginning of it, or a letter of a cluster.
+fn may_be_named(key: &Key, words: &[OsString]) -> bool {
+    words.iter().any(|word| match word.as_bytes().strip_prefix(b"--") {
+        Some(long) => {
+            let name = long.split(|b| *b == b'=').next().unwrap_or_default();
+            key.long.is_some_and(|l| l.as_bytes().starts_with(name))
+        }
+        None => {
+            let mut letter = [0; 4];
+            let letter = key.short.map(|c| &*c.encode_utf8(&mut letter));
+            letter.is_some_and(|l| word.as_bytes().first() == Some(&b'-') && word.to_string_lossy().contains(l))
+        }
+    })
+}
+
+fn command(options: impl Iterator<Item = &'static Key>) -> Command {
+    let args = options.map(|key| {
         let arg = Arg::new(key.id).action(ArgAction::Append).value_parser(ValueParser::os_string());
         let arg = match key.takes {
             Takes::Flag => arg.num_args(0).default_missing_value(ABSENT),
@@ -84,6 +106,10 @@ fn command(invocation: Invocation) -> Command {
 fn occurrences(matches: &ArgMatches, invocation: Invocation, typed: &[OsString]) -> Vec<Occurrence> {
     let mut found: Vec<(usize, &'static Key, &OsString)> = Vec::new();
     for key in options(invocation) {
+        // Those that no word could mean are unknown to clap.
+        if !matches.try_contains_id(key.id).is_ok_and(|typed| typed) {
+            continue;
+        }
         let (Some(indices), Some(values)) = (matches.indices_of(key.id), matches.get_many(key.id)) else { continue };
         found.extend(indices.zip(values).map(|(index, value)| (index, key, value)));
     }

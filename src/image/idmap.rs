@@ -95,10 +95,14 @@ pub enum SeenAs {
 
 /// A user namespace whose only use is its map.
 #[derive(Debug)]
-pub struct MapNamespace(OwnedFd);
+pub struct MapNamespace {
+    fd: OwnedFd,
+    /// The copy of a tree that was mapped with it to see whether it can be.
+    tried: RefCell<Option<(OwnedFd, MountsBelow)>>,
+}
 
 thread_local! {
-    /// Of the last trial, for who needs the same map next: making one costs two processes' worth of work.
+    /// Of the last trial, for who needs the same next: making it, and dropping the copy, takes as long as many a step.
     static TRIED: RefCell<Option<(IdMap, MapNamespace)>> = const { RefCell::new(None) };
 }
 
@@ -106,7 +110,7 @@ impl MapNamespace {
     /// Makes it, or takes that of the trial with the same map ([`keep`](Self::keep)). Needs a mounted /proc. Fails with
     /// E0401.
     pub fn new(map: &IdMap) -> Result<Self> {
-        if let Some((_, tried)) = TRIED.with_borrow_mut(|tried| tried.take_if(|(of, _)| of == map)) {
+        if let Some((_, tried)) = TRIED.take().filter(|(of, _)| of == map) {
             return Ok(tried);
         }
         let failed = |what: &str| Diagnostic::new(Code::Prepare, format!("cannot {what} for mapping owners"));
@@ -125,16 +129,26 @@ impl MapNamespace {
         }
         let path = format!("/proc/{}/ns/user", process.pid());
         let namespace = File::open(path).map_err(|e| failed("open a user namespace").io(&e))?;
-        Ok(Self(namespace.into()))
+        Ok(Self { fd: namespace.into(), tried: RefCell::default() })
     }
 
-    /// Keeps it for the next [`new`](Self::new) of the same map.
-    pub fn keep(self, map: IdMap) {
+    /// Keeps it, and a copy that it made of a tree, for the next [`new`](Self::new) if that is of the same map.
+    pub fn keep(self, map: IdMap, copy: OwnedFd, below: MountsBelow) {
+        self.tried.replace(Some((copy, below)));
         TRIED.set(Some((map, self)));
     }
 
-    /// A copy of the mount that `tree` is on, from `tree` on, with its owners mapped; attached nowhere yet. Mounts below
-    /// are left out, or are mapped as well: then all or none are. EINVAL: the file system, or one of those below, cannot
+    /// The copy that was made of this tree when it was tried whether it can be mapped.
+    pub fn take_tried(&self, tree: BorrowedFd<'_>, below: MountsBelow) -> Option<OwnedFd> {
+        let (copy, of) = self.tried.take()?;
+        let (asked, tried) = (rustix::fs::fstat(tree).ok()?, rustix::fs::fstat(&copy).ok()?);
+        let same = (asked.st_dev, asked.st_ino) == (tried.st_dev, tried.st_ino);
+        (of == below && same).then_some(copy)
+    }
+
+    /// A copy of the mount that `tree` is on, from `tree` on, with its owners mapped; attached nowhere yet, and nothing
+    /// that is mounted elsewhere from now on shows in it. Mounts below are left out, or are mapped as well: then all or
+    /// none are. EINVAL: the file system, or one of those below, cannot
     /// be mapped; EPERM: it is mapped already.
     pub fn clone_mapped(&self, tree: BorrowedFd<'_>, below: MountsBelow) -> std::result::Result<OwnedFd, Errno> {
         let mut clone =
@@ -145,14 +159,15 @@ impl MapNamespace {
             set |= libc::AT_RECURSIVE;
         }
         let copy = rustix::mount::open_tree(tree, c"", clone)?;
-        mount_setattr(copy.as_fd(), c"", set, &MountAttr::idmap(self.as_fd()))?;
+        let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::idmap(self.as_fd()) };
+        mount_setattr(copy.as_fd(), c"", set, &private)?;
         Ok(copy)
     }
 }
 
 impl AsFd for MapNamespace {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 }
 

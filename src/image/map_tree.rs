@@ -23,9 +23,12 @@ pub fn unmappable_mounts(tree: BorrowedFd<'_>, below: MountsBelow, likely: Optio
         Ok(map) => map,
         Err(d) => return vec![d.headline()],
     };
-    let Err(errno) = map.clone_mapped(tree, below) else {
-        map.keep(lines);
-        return Vec::new();
+    let errno = match map.clone_mapped(tree, below) {
+        Ok(copy) => {
+            map.keep(lines, copy, below);
+            return Vec::new();
+        }
+        Err(errno) => errno,
     };
     let unmapped = unmappable(&map, tree);
     let named = unmapped.iter().take(NAMED_MAX).map(|(path, kind, e)| {

@@ -166,21 +166,26 @@ impl Tree {
                 .errno(e)
                 .origin(&self.origin)
         };
-        let mut flags =
-            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-        if reach == Reach::Tree {
-            flags |= OpenTreeFlags::AT_RECURSIVE;
-        }
-        let mount = open_tree(dir, c"", flags).map_err(|e| {
-            let d = fail("clone the mount of", e);
-            if e == Errno::PERM { d.help("run as root with CAP_SYS_ADMIN") } else { d }
-        })?;
-        make_private(mount.as_fd(), reach).map_err(|e| fail("detach the mount of", e))?;
+        let below = mounts_below(reach);
+        let (mount, mapped) = match map.and_then(|map| map.take_tried(dir, below)) {
+            Some(mount) => (mount, true),
+            None => {
+                let mut flags =
+                    OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+                flags.set(OpenTreeFlags::AT_RECURSIVE, below == MountsBelow::Mapped);
+                let mount = open_tree(dir, c"", flags).map_err(|e| {
+                    let d = fail("clone the mount of", e);
+                    if e == Errno::PERM { d.help("run as root with CAP_SYS_ADMIN") } else { d }
+                })?;
+                make_private(mount.as_fd(), reach).map_err(|e| fail("detach the mount of", e))?;
+                (mount, false)
+            }
+        };
         if !set.is_empty() {
             attributes(mount.as_fd(), reach, set, MountAttrFlags::empty())
                 .map_err(|e| fail("set the mount flags of", e))?;
         }
-        if let Some(map) = map {
+        if let Some(map) = map.filter(|_| !mapped) {
             idmap(mount.as_fd(), reach, map.as_fd()).map_err(|e| self.unmappable(e, reach))?;
         }
         Ok(mount)
@@ -188,12 +193,15 @@ impl Tree {
 
     /// Names the mounts of the tree whose owners cannot be mapped.
     fn unmappable(&self, errno: Errno, reach: Reach) -> Diagnostic {
-        let below = if reach == Reach::Tree { MountsBelow::Mapped } else { MountsBelow::LeftOut };
         let what = format!("cannot map the owners of the tree {}", self.path.display());
         let d = Diagnostic::new(Code::IdRange, what).errno(errno).origin(&self.origin);
-        let named = unmappable_mounts(self.fd.as_fd(), below, None).into_iter().fold(d, Diagnostic::note);
+        let named = unmappable_mounts(self.fd.as_fd(), mounts_below(reach), None).into_iter().fold(d, Diagnostic::note);
         named.help("use --private-users=no, or a tree on another file system")
     }
+}
+
+fn mounts_below(reach: Reach) -> MountsBelow {
+    if reach == Reach::Tree { MountsBelow::Mapped } else { MountsBelow::LeftOut }
 }
 
 /// A directory of the tree that becomes the root, and where it really is.
