@@ -50,17 +50,21 @@ pub fn main(argv: Vec<OsString>) -> u8 {
     if !loaded.mistakes.is_empty() {
         return refuse(name, &loaded.mistakes);
     }
-    let made = plan::make(&settings);
-    let plan = match made {
-        Ok(plan) => plan,
-        Err(mistakes) => return refuse(name, &mistakes),
-    };
     if let Some(how) = settings.dry_run.as_ref().map(|d| d.value) {
-        return match how {
-            DryRun::Text => print(&plan::explain(&plan)),
-            DryRun::Json => print(&(serde_json::to_string_pretty(&plan).unwrap_or_default() + "\n")),
+        return match (plan::make(&settings), how) {
+            (Ok(plan), DryRun::Text) => print(&plan::explain(&plan)),
+            (Ok(plan), DryRun::Json) => print(&(serde_json::to_string_pretty(&plan).unwrap_or_default() + "\n")),
+            (Err(mistakes), _) => refuse(name, &mistakes),
         };
     }
+    let begun = launch::Begun::start(plan::asks_for_scope(&settings));
+    let plan = match plan::make(&settings) {
+        Ok(plan) => plan,
+        Err(mistakes) => {
+            begun.give_up();
+            return refuse(name, &mistakes);
+        }
+    };
     let log = logger(&settings, plan.quiet);
     log.set_machine(plan.machine.as_str());
     plan.notices.iter().for_each(|notice| log::notice!(&log, MessageId::Notice, "{notice}"));
@@ -70,7 +74,7 @@ pub fn main(argv: Vec<OsString>) -> u8 {
         Invocation::SystemdNspawn => log::notice!(&log, MessageId::Degraded, "{warning}"),
     });
     plan.remarks.iter().for_each(|remark| log::info!(&log, MessageId::Notice, "{remark}"));
-    launch::run(&plan, &log)
+    launch::run(&plan, &log, begun)
 }
 
 fn print(text: &str) -> u8 {

@@ -77,11 +77,32 @@ impl Session<'_> {
     }
 }
 
+/// What is begun while the plan is still being made, since it takes time by itself: the keeper, and the move between
+/// control groups that it makes for PID 1's sake. Nothing is held by it yet.
+pub struct Begun(Result<Keeper>);
+
+impl Begun {
+    /// Begins; `scope` says whether PID 1 will be asked for a scope.
+    pub fn start(scope: bool) -> Self {
+        let keeper = Keeper::start();
+        if let (Ok(keeper), true) = (&keeper, scope) {
+            keeper.ease_moves();
+        }
+        Self(keeper)
+    }
+
+    /// Ends it; there is no plan to carry out.
+    pub fn give_up(self) {
+        // It holds nothing, so whether it has ended well matters to nobody.
+        let _ended = self.0.map(Keeper::finish);
+    }
+}
+
 /// Runs the container to its end and returns the exit status. Failures are reported through `log`.
-pub fn run(plan: &Plan, log: &Logger) -> u8 {
+pub fn run(plan: &Plan, log: &Logger, begun: Begun) -> u8 {
     let mut undo = Undo::unkept();
     let result = Signals::block().and_then(|signals| {
-        let result = run_in(plan, log, &signals, &mut undo);
+        let result = run_in(plan, log, &signals, begun, &mut undo);
         // Whoever asks us to end from here on asks for what is being done: machined 258 and later send SIGTERM to the
         // supervisor of a machine whose leader is gone.
         signals.keep_blocked();
@@ -114,13 +135,10 @@ fn release_all(undo: &mut Undo, log: &Logger) {
     }
 }
 
-fn run_in(plan: &Plan, log: &Logger, signals: &Signals, undo: &mut Undo) -> Result<u8> {
+fn run_in(plan: &Plan, log: &Logger, signals: &Signals, begun: Begun, undo: &mut Undo) -> Result<u8> {
     let asked = range::ask(plan);
-    let keeper = Keeper::start()?;
+    let keeper = begun.0?;
     let scope = matches!(plan.unit, Unit::Scope { .. });
-    if scope {
-        keeper.ease_moves();
-    }
     let hierarchy = Hierarchy::find()?;
     let occupies = scope && hierarchy.as_ref().is_some_and(Hierarchy::counts);
     if !occupies {

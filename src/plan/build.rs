@@ -268,6 +268,16 @@ fn filter(
     Ok(Some(FilterPlan(filter)))
 }
 
+/// Whether the container gets a scope, on a host with or without a systemd that can be asked for one.
+pub fn has_scope(s: &Settings, systemd: bool) -> bool {
+    !yes(&s.keep_unit)
+        && match s.scope.as_ref().map_or(ScopeMode::Auto, |m| m.value) {
+            ScopeMode::No => false,
+            ScopeMode::Auto => systemd,
+            ScopeMode::Require => true,
+        }
+}
+
 fn unit(s: &Settings, f: &Facts, machine: &MachineName, told: &mut Told) -> Unit {
     let no_properties = |told: &mut Told| {
         told.notices.extend(s.properties.first().map(|p| format!("{} has no effect: there is no scope", p.origin)));
@@ -280,7 +290,7 @@ fn unit(s: &Settings, f: &Facts, machine: &MachineName, told: &mut Told) -> Unit
     let mode = s.scope.as_ref().map_or(ScopeMode::Auto, |m| m.value);
     match mode {
         ScopeMode::No => Unit::Own { devices },
-        ScopeMode::Auto if !f.systemd || !f.bus => {
+        _ if !has_scope(s, f.systemd && f.bus) => {
             told.notices
                 .push("there is no systemd to ask: the container runs without a scope and is not registered".into());
             no_properties(told);

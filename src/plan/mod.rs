@@ -306,6 +306,11 @@ pub fn machine_to_clean(s: &Settings) -> Result<MachineName, Vec<Diagnostic>> {
     })
 }
 
+/// Whether PID 1 will be asked for a scope, told without looking at more than whether there is a systemd.
+pub fn asks_for_scope(settings: &Settings) -> bool {
+    build::has_scope(settings, probe::has_systemd() && probe::has_bus())
+}
+
 /// Convenience for callers that only have settings: probes and builds.
 pub fn make(settings: &Settings) -> Built {
     match probe(settings) {

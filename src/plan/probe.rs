@@ -28,8 +28,8 @@ pub fn probe(s: &Settings) -> Result<Facts> {
         kernel,
         root: rustix::process::geteuid().is_root(),
         powers: powers(),
-        systemd: Path::new("/run/systemd/system").is_dir(),
-        bus: Path::new("/run/dbus/system_bus_socket").exists(),
+        systemd: has_systemd(),
+        bus: has_bus(),
         user_namespaces: Path::new("/proc/self/ns/user").exists(),
         stdio: StdioFacts::of_this_process(),
         terminal: Terminal {
@@ -45,6 +45,16 @@ pub fn probe(s: &Settings) -> Result<Facts> {
         random: random(),
         tree,
     })
+}
+
+/// Whether systemd is this host's init (sd_booted(3)).
+pub fn has_systemd() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+/// Whether the system bus has a socket.
+pub fn has_bus() -> bool {
+    Path::new("/run/dbus/system_bus_socket").exists()
 }
 
 fn kernel() -> KernelVersion {

@@ -132,7 +132,10 @@ impl Keeper {
     }
 
     /// Tells it that everything is done and waits until it has ended.
-    pub(super) fn finish(self) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Code::ReleaseFailed`] when it does not end.
+    pub fn finish(self) -> Result<()> {
         let told = self.send(Op::Done, 0, None, &[]);
         // One that gathers messages sees the end of the connection at once.
         let Self { socket, process, .. } = self;
