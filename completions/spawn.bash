@@ -105,6 +105,8 @@ _spawn_option() {
         AF_DECnet AF_NETBEUI AF_SECURITY AF_KEY AF_NETLINK AF_PACKET AF_ASH AF_ECONET AF_ATMSVC AF_RDS AF_SNA AF_IRDA
         AF_PPPOX AF_WANPIPE AF_LLC AF_IB AF_MPLS AF_CAN AF_TIPC AF_BLUETOOTH AF_IUCV AF_RXRPC AF_ISDN AF_PHONET
         AF_IEEE802154 AF_CAIF AF_ALG AF_NFC AF_VSOCK AF_KCM AF_QIPCRTR AF_SMC AF_XDP AF_MCTP' ;;
+    --selinux-context | -Z) takes=value ;;
+    --selinux-apifs-context | -L) takes=value ;;
     --rlimit) takes=value kind=assignment words='
         CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME' ;;
     --oom-score-adjust) takes=value ;;
@@ -136,9 +138,10 @@ _spawn_names='--help -h --version --no-pager --no-ask-password --quiet -q --verb
     --user= --private-users --private-users= --private-users-ownership= -U --private-network --network-interface=
     --network-macvlan= --network-ipvlan= --network-veth -n --network-veth-extra= --network-bridge= --network-zone=
     --network-namespace-path= --port= -p --capability= --drop-capability= --ambient-capability=
-    --no-new-privileges= --system-call-filter= --restrict-address-families= --rlimit= --oom-score-adjust=
-    --cpu-affinity= --personality= --resolv-conf= --timezone= --link-journal= -j --bind= --bind-ro=
-    --inaccessible= --tmpfs= --overlay= --overlay-ro= --console= --pipe -P --set-credential= --load-credential='
+    --no-new-privileges= --system-call-filter= --restrict-address-families= --selinux-context= -Z
+    --selinux-apifs-context= -L --rlimit= --oom-score-adjust= --cpu-affinity= --personality= --resolv-conf=
+    --timezone= --link-journal= -j --bind= --bind-ro= --inaccessible= --tmpfs= --overlay= --overlay-ro= --console=
+    --pipe -P --set-credential= --load-credential='
 # end generated part
 
 # Sets the array `line` to the words after the command up to the cursor, put together again where bash parts them at

@@ -109,9 +109,10 @@ set -g __spawn_takes_value --settings --directory -D --template --pivot-root --c
     --suppress-sync --machine -M --hostname --uuid --slice -S --property --register --scope \
     --private-users-ownership --network-interface --network-macvlan --network-ipvlan --network-veth-extra \
     --network-bridge --network-zone --network-namespace-path --port -p --capability --drop-capability \
-    --ambient-capability --no-new-privileges --system-call-filter --restrict-address-families --rlimit \
-    --oom-score-adjust --cpu-affinity --personality --resolv-conf --timezone --link-journal --bind --bind-ro \
-    --inaccessible --tmpfs --overlay --overlay-ro --console --set-credential --load-credential
+    --ambient-capability --no-new-privileges --system-call-filter --restrict-address-families --selinux-context -Z \
+    --selinux-apifs-context -L --rlimit --oom-score-adjust --cpu-affinity --personality --resolv-conf --timezone \
+    --link-journal --bind --bind-ro --inaccessible --tmpfs --overlay --overlay-ro --console --set-credential \
+    --load-credential
 complete -c spawn -n __spawn_in_options -s h -l help -d 'Show this help'
 complete -c spawn -n __spawn_in_options -l version -d 'Show the version'
 complete -c spawn -n __spawn_in_options -l no-pager -d 'Do not pipe the help into a pager'
@@ -164,6 +165,8 @@ complete -c spawn -n __spawn_in_options -l ambient-capability -x -a '(__spawn_li
 complete -c spawn -n __spawn_in_options -l no-new-privileges -x -a 'yes no' -d 'Let no exec gain privileges'
 complete -c spawn -n __spawn_in_options -l system-call-filter -x -a '@aio ~@aio @basic-io ~@basic-io @chown ~@chown @clock ~@clock @cpu-emulation ~@cpu-emulation @debug ~@debug @default ~@default @file-system ~@file-system @io-event ~@io-event @ipc ~@ipc @keyring ~@keyring @memlock ~@memlock @module ~@module @mount ~@mount @network-io ~@network-io @obsolete ~@obsolete @pkey ~@pkey @privileged ~@privileged @process ~@process @raw-io ~@raw-io @reboot ~@reboot @resources ~@resources @sandbox ~@sandbox @setuid ~@setuid @signal ~@signal @swap ~@swap @sync ~@sync @system-service ~@system-service @timer ~@timer @known ~@known' -d 'Allow or (~) deny system calls and @groups'
 complete -c spawn -n __spawn_in_options -l restrict-address-families -x -a 'AF_UNSPEC ~AF_UNSPEC AF_UNIX ~AF_UNIX AF_INET ~AF_INET AF_AX25 ~AF_AX25 AF_IPX ~AF_IPX AF_APPLETALK ~AF_APPLETALK AF_NETROM ~AF_NETROM AF_BRIDGE ~AF_BRIDGE AF_ATMPVC ~AF_ATMPVC AF_X25 ~AF_X25 AF_INET6 ~AF_INET6 AF_ROSE ~AF_ROSE AF_DECnet ~AF_DECnet AF_NETBEUI ~AF_NETBEUI AF_SECURITY ~AF_SECURITY AF_KEY ~AF_KEY AF_NETLINK ~AF_NETLINK AF_PACKET ~AF_PACKET AF_ASH ~AF_ASH AF_ECONET ~AF_ECONET AF_ATMSVC ~AF_ATMSVC AF_RDS ~AF_RDS AF_SNA ~AF_SNA AF_IRDA ~AF_IRDA AF_PPPOX ~AF_PPPOX AF_WANPIPE ~AF_WANPIPE AF_LLC ~AF_LLC AF_IB ~AF_IB AF_MPLS ~AF_MPLS AF_CAN ~AF_CAN AF_TIPC ~AF_TIPC AF_BLUETOOTH ~AF_BLUETOOTH AF_IUCV ~AF_IUCV AF_RXRPC ~AF_RXRPC AF_ISDN ~AF_ISDN AF_PHONET ~AF_PHONET AF_IEEE802154 ~AF_IEEE802154 AF_CAIF ~AF_CAIF AF_ALG ~AF_ALG AF_NFC ~AF_NFC AF_VSOCK ~AF_VSOCK AF_KCM ~AF_KCM AF_QIPCRTR ~AF_QIPCRTR AF_SMC ~AF_SMC AF_XDP ~AF_XDP AF_MCTP ~AF_MCTP' -d 'Allow or (~) deny socket families'
+complete -c spawn -n __spawn_in_options -s Z -l selinux-context -x -d 'SELinux label of the payload'
+complete -c spawn -n __spawn_in_options -s L -l selinux-apifs-context -x -d 'SELinux label of the API file systems'
 complete -c spawn -n __spawn_in_options -l rlimit -x -a 'CPU= FSIZE= DATA= STACK= CORE= RSS= NPROC= NOFILE= MEMLOCK= AS= LOCKS= SIGPENDING= MSGQUEUE= NICE= RTPRIO= RTTIME=' -d 'Limit a resource'
 complete -c spawn -n __spawn_in_options -l oom-score-adjust -x -d 'OOM score adjustment, -1000 to 1000'
 complete -c spawn -n __spawn_in_options -l cpu-affinity -x -d 'CPUs to run on, as in 0-3,7'

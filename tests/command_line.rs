@@ -199,7 +199,7 @@ fn mistakes_name_the_option_and_what_is_allowed() {
         ("--share-system", &[(Code::NotBuiltYet, "--share-system is not built yet")]),
         ("--bind-user=a --bind-user=b", &[(Code::NotBuiltYet, "--bind-user= is not built yet")]),
         (
-            "--image=/x --nosuch -kb --oom-score-adjust=x --vers=1 -Z l -p 80 --bind",
+            "--image=/x --nosuch -kb --oom-score-adjust=x --vers=1 --share-system -p 80 --bind",
             &[
                 (Code::OptionUnknown, "--nosuch is not an option"),
                 (Code::OptionUnknown, "-k is not an option"),
@@ -207,7 +207,7 @@ fn mistakes_name_the_option_and_what_is_allowed() {
                 (Code::OptionValueMissing, "--bind needs a value"),
                 (Code::OptionValue, "--oom-score-adjust=x: must be a number"),
                 (Code::NotBuiltYet, "--image= is not built yet"),
-                (Code::NotBuiltYet, "--selinux-context= is not built yet"),
+                (Code::NotBuiltYet, "--share-system is not built yet"),
             ],
         ),
         (

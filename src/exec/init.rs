@@ -9,6 +9,7 @@ use super::report::{InitStep, Kind, Part, Stage};
 use crate::seccomp::Filter;
 use crate::sys::clone::{Side, clone_as, flags};
 use crate::sys::exec::{StringArray, exec_fd, execve};
+use crate::sys::programs::wire::EXEC_LABEL;
 use crate::sys::{caps, process};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use rustix::fs::{Mode, OFlags};
@@ -81,6 +82,8 @@ pub struct Init {
     pub no_new_privileges: bool,
     /// First descriptor after those that are passed on.
     pub first_closed: u32,
+    /// The SELinux label of the program, where SELinux is in force.
+    pub label: Option<CString>,
     /// Below a stub.
     pub stub: Option<Stub>,
     /// Executes the program in our place, so that nothing in the image can lead to our own binary.
@@ -230,6 +233,9 @@ fn execute(init: &Init, r: &Reporter<'_>) -> ! {
         let errno = exec_fd(handover.program.as_fd(), &handover.argv, &init.env);
         r.fail(InitStep::Exec as u16, (Part::Helper, errno), 0)
     }
+    if let Some(label) = &init.label {
+        r.must(InitStep::Label, set_label(label));
+    }
     let mut worst = (Errno::NOENT, 0);
     for (i, (path, words)) in init.candidates.iter().enumerate() {
         let errno = execve(path, &init.argvs[*words], &init.env);
@@ -241,6 +247,12 @@ fn execute(init: &Init, r: &Reporter<'_>) -> ! {
         }
     }
     r.fail(InitStep::Exec as u16, (Part::Whole, worst.0), worst.1 as i32)
+}
+
+/// The label is for the very next program, and a process can only set its own.
+fn set_label(label: &CString) -> Result<(), Errno> {
+    let attribute = rustix::fs::open(EXEC_LABEL, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(&attribute, label.to_bytes()).map(drop)
 }
 
 fn below_stub(init: &Init, stub: &Stub, r: &Reporter<'_>) -> ! {

@@ -86,6 +86,7 @@ numbered! {
         Descriptors = 21, "close inherited descriptors";
         Fork = 22, "start the program below the stub init";
         Exec = 23, "execute the program";
+        Label = 24, "set the SELinux label of the program";
     }
 }
 
@@ -165,6 +166,8 @@ mod tests {
             value: 1,
         };
         assert_eq!(crate::sys::programs::wire::exec_failed(13, 1), exec.encode());
+        let label = Record { step: InitStep::Label as u16, errno: 22, value: 0, ..exec };
+        assert_eq!(crate::sys::programs::wire::label_failed(22), label.encode());
     }
 
     #[test]

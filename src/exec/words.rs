@@ -170,6 +170,13 @@ fn init(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
                 None => d,
             }
         }
+        InitStep::Label => {
+            let d = Diagnostic::new(Code::ChildStep, "cannot set the SELinux label of the program").errno(errno);
+            match &plan.labels.payload {
+                Some(l) => d.origin(&l.origin).help("name a label of the loaded policy that our own may turn into"),
+                None => d,
+            }
+        }
         other => {
             let d = Diagnostic::new(Code::ChildStep, format!("cannot {}", other.what())).errno(errno);
             match (other, errno) {

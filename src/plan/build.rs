@@ -23,9 +23,10 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
     let filter = caps.as_ref().and_then(|c| filter(s, c, user.as_ref(), &mut told).map_err(|d| wrong.extend(d)).ok());
     let console = resolve_mode(s.console.as_ref().map(|c| c.value), s.invocation, &f.stdio);
     let stdio = plan_stdio(console, &f.stdio).map_err(|d| wrong.extend(d)).ok();
+    let labels = labels::labels(s, f, &mut told).map_err(|d| wrong.push(d)).ok();
     wrong.extend(refuse_passed(&f.listen_fds, s.invocation));
-    let (Some(machine), Some(user), Some(caps), Some(filter), Some(stdio), true) =
-        (machine, user, caps, filter, stdio, wrong.is_empty())
+    let (Some(machine), Some(user), Some(caps), Some(filter), Some(labels), Some(stdio), true) =
+        (machine, user, caps, filter, labels, stdio, wrong.is_empty())
     else {
         return Err(wrong);
     };
@@ -62,6 +63,7 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
         no_new_privileges: yes(&s.no_new_privileges),
         container_manager: process::container_manager(s),
         capabilities: caps,
+        labels,
         user_namespace: user,
         hostname,
         machine,

@@ -46,6 +46,11 @@ pub fn explain(plan: &Plan) -> String {
             }
         },
     );
+    for (key, label) in [("label", &plan.labels.payload), ("API label", &plan.labels.api_file_systems)] {
+        if let Some(label) = label {
+            line(key, format!("{}{}", label.value, asked(&label.origin)));
+        }
+    }
     for step in &plan.steps {
         let optional = step.optional.map_or_else(String::new, |why| format!(" (optional: {why})"));
         line("step", format!("{}{}{optional}", action(&step.action), asked(&step.origin)));

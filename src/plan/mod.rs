@@ -8,6 +8,7 @@ pub mod capabilities;
 pub mod conflicts;
 mod explain;
 mod facts;
+mod labels;
 mod limits;
 mod mounts;
 mod network;
@@ -68,6 +69,8 @@ pub struct Plan {
     pub capabilities: CapabilityPlan,
     /// prctl(2) PR_SET_NO_NEW_PRIVS.
     pub no_new_privileges: bool,
+    /// SELinux labels.
+    pub labels: Labels,
     /// The system call filter; `None` is switched off.
     pub filter: Option<FilterPlan>,
     /// The console.
@@ -104,6 +107,15 @@ pub(crate) struct Told {
     pub warnings: Vec<String>,
     /// Said with `-v`.
     pub remarks: Vec<String>,
+}
+
+/// SELinux labels, where SELinux is in force.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Labels {
+    /// `--selinux-context=`: of the payload's first process.
+    pub payload: Option<Sourced<String>>,
+    /// `--selinux-apifs-context=`: of every file of the file systems in memory and of the terminals.
+    pub api_file_systems: Option<Sourced<String>>,
 }
 
 /// The tree of the container.

@@ -82,9 +82,10 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
             let lower = inputs.open_tree(Reach::Mount, MountAttrFlags::empty())?;
             let owner = inputs.owner();
             let flags = MountAttrFlags::empty();
-            let scratch = fs::tmpfs("mode=0755,size=25%", flags, "the throw-away layer", owner, |at| {
-                fs::fill_scratch(at, owner)
-            })?;
+            let scratch =
+                fs::tmpfs(inputs.options("mode=0755,size=25%"), flags, "the throw-away layer", owner, |at| {
+                    fs::fill_scratch(at, owner)
+                })?;
             let part = |name: &str| c_path(&Path::new(STAGING).join(name));
             let kind = OpKind::AttachOverlay {
                 lower: lower.as_raw_fd(),
@@ -100,7 +101,9 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
             let owner = inputs.owner();
             let links = inputs.context.tree.links_into_usr()?;
             let flags = MountAttrFlags::MOUNT_ATTR_STRICTATIME;
-            let empty = fs::tmpfs(options, flags, "an empty root", owner, |at| fs::fill_root(at, &links, owner))?;
+            let empty = fs::tmpfs(inputs.options(options), flags, "an empty root", owner, |at| {
+                fs::fill_root(at, &links, owner)
+            })?;
             let kind = root(empty, out)?;
             push(out, false, n, optional, kind);
         }
@@ -178,7 +181,7 @@ fn mount(plan: &Plan, inputs: &Inputs, m: &MountStep, n: u16, optional: bool, ou
             attach(out, made, target, dir)
         }
         Source::Devpts => {
-            let made = fs::devpts(m.attributes, owner)?;
+            let made = fs::devpts(inputs.label, m.attributes, owner)?;
             out.devpts = Some(out.keep.len());
             attach(out, made, target, dir)
         }
@@ -220,7 +223,7 @@ fn mount(plan: &Plan, inputs: &Inputs, m: &MountStep, n: u16, optional: bool, ou
         Source::Proc => OpKind::Own { fs: OwnFs::Proc, attributes: m.attributes, target, create: dir },
         Source::Cgroup2 => OpKind::Own { fs: OwnFs::Cgroup2, attributes: m.attributes, target, create: dir },
         Source::Mqueue => OpKind::Own { fs: OwnFs::Mqueue, attributes: m.attributes, target, create: dir },
-        Source::SysfsParts => return sysfs_parts(plan, m, n, owner, out),
+        Source::SysfsParts => return sysfs_parts(plan, inputs, m, n, out),
     };
     push(out, late, n, optional, kind);
     Ok(())
@@ -248,15 +251,19 @@ fn tmpfs(
     // Names of sockets are made after the content, through a descriptor of the directory.
     if content == Content::RunHost {
         let read_only = m.attributes;
-        let made = fs::tmpfs(options, read_only.difference(MountAttrFlags::MOUNT_ATTR_RDONLY), &what, owner, |at| {
-            fs::fill_run_host(at, &inputs.host_info(plan), owner)
-        })?;
+        let made = fs::tmpfs(
+            inputs.options(options),
+            read_only.difference(MountAttrFlags::MOUNT_ATTR_RDONLY),
+            &what,
+            owner,
+            |at| fs::fill_run_host(at, &inputs.host_info(plan), owner),
+        )?;
         inputs.bind_notify(made.as_fd())?;
         mount_attr::attributes(made.as_fd(), Reach::Mount, read_only, MountAttrFlags::empty())
             .map_err(|e| Diagnostic::new(Code::Prepare, format!("cannot make {what} read-only")).errno(e))?;
         return Ok(made);
     }
-    fs::tmpfs(options, m.attributes, &what, owner, |at| match content {
+    fs::tmpfs(inputs.options(options), m.attributes, &what, owner, |at| match content {
         Content::Empty | Content::Run | Content::RunHost | Content::Credentials => Ok(()),
         Content::Dev => fs::fill_dev(at, plan, inputs.console, inputs.kcore, owner),
     })
@@ -273,9 +280,10 @@ fn hold_kmsg(run_host: BorrowedFd<'_>) -> Result<OwnedFd> {
 const SYSFS_ASIDE: &str = "/sys/fs/bpf";
 
 /// The parts of a private sysfs: it is mounted aside, its parts are cloned from there, and it goes again.
-fn sysfs_parts(plan: &Plan, m: &MountStep, n: u16, owner: Owner, out: &mut Compiled) -> Result<()> {
+fn sysfs_parts(plan: &Plan, inputs: &Inputs, m: &MountStep, n: u16, out: &mut Compiled) -> Result<()> {
+    let owner = inputs.owner();
     let base = fs::tmpfs(
-        "mode=0555,size=4m,nr_inodes=1k",
+        inputs.options("mode=0555,size=4m,nr_inodes=1k"),
         m.attributes.difference(MountAttrFlags::MOUNT_ATTR_RDONLY),
         "the tmpfs of /sys",
         owner,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! New file systems as detached mounts, filled before anybody can see them.
 
-use crate::error::{Code, Diagnostic, Result};
+use crate::error::{Code, Diagnostic, Result, Sourced};
 use crate::plan::Plan;
 use crate::sys::mount_attr::{Reach, attributes};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,13 +29,30 @@ fn failed(what: &str) -> impl Fn(Errno) -> Diagnostic + '_ {
     move |e| Diagnostic::new(Code::Prepare, format!("cannot prepare {what}")).errno(e)
 }
 
+/// What a new file system is told.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// As mount(8) takes them, apart by commas.
+    pub text: &'a str,
+    /// The SELinux label of every file: its categories have commas of their own.
+    pub label: Option<&'a Sourced<String>>,
+}
+
+impl<'a> From<&'a str> for Options<'a> {
+    /// Without a label.
+    fn from(text: &'a str) -> Self {
+        Self { text, label: None }
+    }
+}
+
 /// A new file system as a detached mount.
-pub fn make(fs: &str, options: &str, flags: MountAttrFlags, what: &str) -> Result<OwnedFd> {
+pub fn make<'a>(fs: &str, options: impl Into<Options<'a>>, flags: MountAttrFlags, what: &str) -> Result<OwnedFd> {
+    let options = options.into();
     let fail = failed(what);
     let context = fsopen(fs, FsOpenFlags::FSOPEN_CLOEXEC).map_err(&fail)?;
     // What mount(8) and df(1) show in their first column.
     fsconfig_set_string(&context, "source", fs).map_err(&fail)?;
-    for option in options.split(',').filter(|o| !o.is_empty()) {
+    for option in options.text.split(',').filter(|o| !o.is_empty()) {
         let set = match option.split_once('=') {
             Some((key, value)) => fsconfig_set_string(&context, key, value),
             None => fsconfig_set_flag(&context, option),
@@ -46,22 +63,33 @@ pub fn make(fs: &str, options: &str, flags: MountAttrFlags, what: &str) -> Resul
             if fs == "tmpfs" { d.help("see tmpfs(5) for the options of a tmpfs") } else { d }
         })?;
     }
-    fsconfig_create(&context).map_err(&fail)?;
+    let Some(label) = options.label else {
+        fsconfig_create(&context).map_err(&fail)?;
+        return fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags).map_err(&fail);
+    };
+    // The first finds out whether there is such a label, the second whether we may use it.
+    fsconfig_set_string(&context, "context", &label.value).and_then(|()| fsconfig_create(&context)).map_err(|e| {
+        Diagnostic::new(Code::Prepare, format!("cannot label {what}"))
+            .errno(e)
+            .origin(&label.origin)
+            .help("name a label of the loaded SELinux policy that a mount may have")
+    })?;
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags).map_err(&fail)
 }
 
 /// A tmpfs that belongs to the container's root, with its content.
 pub fn tmpfs(
-    options: &str,
+    options: Options<'_>,
     flags: MountAttrFlags,
     what: &str,
     owner: Owner,
     fill: impl FnOnce(BorrowedFd<'_>) -> std::result::Result<(), Errno>,
 ) -> Result<OwnedFd> {
     let id = owner.id;
-    let options = if id == 0 { options.to_string() } else { format!("{options},uid={id},gid={id}") };
+    let text = if id == 0 { options.text.to_string() } else { format!("{},uid={id},gid={id}", options.text) };
+    let options = Options { text: &text, ..options };
     // Read-only comes last: the content must go in first.
-    let mount = make("tmpfs", &options, flags.difference(MountAttrFlags::MOUNT_ATTR_RDONLY), what)?;
+    let mount = make("tmpfs", options, flags.difference(MountAttrFlags::MOUNT_ATTR_RDONLY), what)?;
     // Modes are meant as they are given.
     let previous = rustix::process::umask(Mode::empty());
     let filled = fill(mount.as_fd());
@@ -75,10 +103,10 @@ pub fn tmpfs(
 }
 
 /// A new instance of devpts; group 5 (tty) of the container owns terminals.
-pub fn devpts(flags: MountAttrFlags, owner: Owner) -> Result<OwnedFd> {
-    let gid = owner.id.saturating_add(5);
+pub fn devpts(label: Option<&Sourced<String>>, flags: MountAttrFlags, owner: Owner) -> Result<OwnedFd> {
+    let text = format!("newinstance,ptmxmode=0666,mode=600,gid={}", owner.id.saturating_add(5));
     let what = "the container's terminals (devpts)";
-    let mount = make("devpts", &format!("newinstance,ptmxmode=0666,mode=600,gid={gid}"), flags, what)?;
+    let mount = make("devpts", Options { text: &text, label }, flags, what)?;
     own(mount.as_fd(), "ptmx", owner).map_err(failed(what))?;
     own(mount.as_fd(), ".", owner).map_err(failed(what))?;
     Ok(mount)

@@ -21,7 +21,7 @@ use crate::sys::clone::flags;
 use crate::sys::mount_attr::{self, Reach};
 use crate::sys::small_file;
 use crate::undo::Release;
-use filesystems::{HostInfo, Owner};
+use filesystems::{HostInfo, Options, Owner};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
@@ -102,6 +102,8 @@ pub(crate) struct Inputs<'a> {
     /// How the owners of the tree are seen.
     owners: Option<IdMap>,
     temporary: Cell<u64>,
+    /// The SELinux label of file systems in memory and of terminals.
+    label: Option<&'a Sourced<String>>,
 }
 
 /// Prepares one boot of the container.
@@ -121,6 +123,7 @@ pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
         map,
         owners,
         temporary: Cell::new(0),
+        label: plan.labels.api_file_systems.as_ref(),
     };
     let compiled = compile::compile(plan, &inputs)?;
     let root = inputs.owner();
@@ -201,6 +204,11 @@ impl Namespaces {
 }
 
 impl Inputs<'_> {
+    /// Options of a file system in memory, labelled as was asked for.
+    fn options<'o>(&'o self, text: &'o str) -> Options<'o> {
+        Options { text, label: self.label }
+    }
+
     fn owner(&self) -> Owner {
         Owner { id: self.context.range.map_or(0, |r| r.base) }
     }

@@ -70,7 +70,7 @@ pub fn compile(inputs: &Inputs<'_>, m: &MountStep, asked: &Asked<'_>, out: &mut 
 fn scratch(inputs: &Inputs<'_>, layers: &[Layer], top: &Top, target: &Path) -> Result<OwnedFd> {
     let what = format!("the overlay of {}", target.display());
     let owner = inputs.owner();
-    fs::tmpfs("mode=0755", rustix::mount::MountAttrFlags::empty(), &what, owner, |at| {
+    fs::tmpfs(inputs.options("mode=0755"), rustix::mount::MountAttrFlags::empty(), &what, owner, |at| {
         layers.iter().try_for_each(|layer| fs::directory(at, &layer.at, owner))?;
         match top {
             Top::ReadOnly => Ok(()),

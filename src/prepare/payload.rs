@@ -103,8 +103,9 @@ pub fn init(
         groups: user.groups.clone(),
         no_new_privileges: plan.no_new_privileges,
         first_closed: 3 + p.listen_fds,
+        label: label(plan)?,
         stub: stub(plan, context)?,
-        handover: handover(context, 3 + p.listen_fds, &candidates, &argvs)?,
+        handover: handover(plan, context, &candidates, &argvs)?,
         candidates,
         argvs,
         env: StringArray::new(env),
@@ -202,8 +203,8 @@ fn mask(cpus: &[u32]) -> Vec<u64> {
 
 /// Only root of the host can write to our binary, so it is needed where the container's root is the same.
 fn handover(
+    plan: &Plan,
     context: &Context<'_>,
-    first_closed: u32,
     candidates: &[(CString, usize)],
     argvs: &[StringArray],
 ) -> Result<Option<Handover>> {
@@ -212,10 +213,11 @@ fn handover(
     }
     let program = programs::sealed_memfd(c"spawn-handover", programs::HANDOVER)
         .map_err(|e| Diagnostic::new(Code::Prepare, "cannot make the program that runs the payload").errno(e))?;
-    let free = first_closed as i32;
+    let free = 3 + plan.process.listen_fds as i32;
     let report = if program.as_raw_fd() == free { free + 1 } else { free };
     let number = |n: usize| c_string(OsStr::new(&n.to_string()));
     let mut argv = vec![c"(spawn-exec)".to_owned(), number(report as usize)?, number(candidates.len())?];
+    argv.push(label(plan)?.unwrap_or_default());
     let words = |index: usize| argvs.get(index).map(StringArray::strings).unwrap_or_default();
     for (path, index) in candidates {
         argv.extend([path.clone(), words(*index).first().cloned().unwrap_or_default()]);
@@ -224,6 +226,10 @@ fn handover(
     // All candidates have the same words but for the first.
     argv.extend(words(0).iter().skip(1).cloned());
     Ok(Some(Handover { program, argv: StringArray::new(argv), report }))
+}
+
+fn label(plan: &Plan) -> Result<Option<CString>> {
+    plan.labels.payload.as_ref().map(|l| c_string(OsStr::new(&l.value)).map_err(|d| d.origin(&l.origin))).transpose()
 }
 
 fn stub(plan: &Plan, context: &Context<'_>) -> Result<Option<Stub>> {

@@ -165,6 +165,7 @@ pub const POWERS: &[Line] = &[
     line("--restrict-address-families=AF_INET --restrict-address-families=AF_UNIX").since(261),
     line("--restrict-address-families=~AF_PACKET").since(261),
     line("--restrict-address-families=none").since(261),
+    line("-Z system_u:system_r:container_t:s0:c1,c2"),
 ];
 
 pub const LIMITS: &[Line] = &[
@@ -352,4 +353,6 @@ pub const REFUSED: &[Line] = &[
     line("--slice=").program("true"),
     line("--personality=z80").program("true"),
     line("--link-journal=host --ephemeral").program("true"),
+    // There is no SELinux in the nested hosts.
+    line("-L system_u:object_r:container_file_t:s0").program("true"),
 ];

@@ -5,8 +5,6 @@ use crate::config::file::values as grammar;
 use crate::config::{Key, Section::Exec, Takes::*, Topic::Security};
 use crate::model::{CapabilityWords, FilterWords, capability_names};
 
-const NO_SELINUX: &str = "SELinux labels cannot be set yet";
-
 pub(super) const KEYS: &[Key] = &[
     Key::option("capability", Security, Value("CAP,…"), "Let the payload have more capabilities", |s, v| {
         v.many(&mut s.capability)
@@ -93,13 +91,11 @@ pub(super) const KEYS: &[Key] = &[
     })
     .short('Z')
     .since("v209")
-    .not_built(NO_SELINUX)
     .own_file(Exec, "SELinuxContext", |s| s.selinux_context = None),
     Key::option("selinux-apifs-context", Security, Value("LABEL"), "SELinux label of the API file systems", |s, v| {
         v.string(&mut s.selinux_apifs_context)
     })
     .short('L')
     .since("v209")
-    .not_built(NO_SELINUX)
     .own_file(Exec, "SELinuxAPIFSContext", |s| s.selinux_apifs_context = None),
 ];

@@ -5,8 +5,9 @@
 //! `/proc/self/exe` in each place. With this program in between that is a sealed file in memory and not spawn's binary,
 //! which root of the host could otherwise open and, when nobody runs it any more, overwrite (CVE-2019-5736).
 //!
-//! Arguments: its own name; the descriptor for the report of a failure; the number of paths to try; for each the path
-//! and the first word of the program; a word whose place is needed; then the other words of the program. The environment is passed on.
+//! Arguments: its own name; the descriptor for the report of a failure; the number of paths to try; the SELinux label of
+//! the program, or nothing; for each path the path and the first word of the program; a word whose place is needed; then
+//! the other words of the program. The environment is passed on.
 
 #![no_std]
 #![no_main]
@@ -22,14 +23,18 @@ use calls::{EACCES, ENOENT, ENOTDIR};
 
 fn main(arguments: rt::Arguments) -> i32 {
     let number = |index| arguments.get(index).and_then(|text| number(text.to_bytes()));
-    let (Some(report), Some(paths)) = (number(1), number(2)) else { return not_ours() };
+    let (Some(report), Some(paths), Some(label)) = (number(1), number(2), arguments.get(3)) else { return not_ours() };
     if calls::close_on_exec(report).is_err() {
         return not_ours();
     }
-    let rest = 4 + 2 * paths as usize;
+    if let Err(errno) = set_label(label.to_bytes()) {
+        let _told = calls::write(report, &wire::label_failed(errno));
+        return 1;
+    }
+    let rest = 5 + 2 * paths as usize;
     let mut worst = (ENOENT, 0);
     for i in 0..paths {
-        let at = 3 + 2 * i as usize;
+        let at = 4 + 2 * i as usize;
         let (Some(path), Some(first)) = (arguments.get(at), arguments.get(at + 1)) else { return not_ours() };
         let Some((argv, env)) = arguments.words(first, rest) else { return not_ours() };
         // As execvp(3): what is not there is passed over, what may not be executed is remembered.
@@ -45,6 +50,15 @@ fn main(arguments: rt::Arguments) -> i32 {
     // The supervisor is gone if this fails, and ends us by other means.
     let _told = calls::write(report, &wire::exec_failed(worst.0, worst.1));
     1
+}
+
+/// What the next program will be labelled, if it is to be: not before, as this program's own start would use it up.
+fn set_label(label: &[u8]) -> calls::Result<()> {
+    if label.is_empty() {
+        return Ok(());
+    }
+    let attribute = calls::open(calls::AT_FDCWD, wire::EXEC_LABEL, calls::O_WRONLY | calls::O_CLOEXEC)?;
+    calls::write(attribute, label).map(drop)
 }
 
 /// The words are somebody else's: the image names `/proc/self/exe` where its own program should be.

@@ -116,17 +116,32 @@ pub fn parse(message: &[u8]) -> Option<(Op, u32, &[u8])> {
 /// and that path's index. The same bytes as those of the supervisor's other children.
 #[allow(dead_code, reason = "only the program that executes the payload fails to")]
 pub fn exec_failed(errno: i32, path: i32) -> [u8; 16] {
+    failed(23, errno, path)
+}
+
+/// The record by which it reports that the payload's SELinux label could not be set.
+#[allow(dead_code, reason = "only the program that executes the payload fails to")]
+pub fn label_failed(errno: i32) -> [u8; 16] {
+    failed(24, errno, 0)
+}
+
+#[allow(dead_code, reason = "only the program that executes the payload fails to")]
+fn failed(step: u16, errno: i32, value: i32) -> [u8; 16] {
     const FAILED: u8 = 1;
     const INIT: u8 = 2;
-    const EXEC_STEP: u16 = 23;
     let mut bytes = [0; 16];
     bytes[0] = FAILED;
     bytes[1] = INIT;
-    bytes[4..6].copy_from_slice(&EXEC_STEP.to_ne_bytes());
+    bytes[4..6].copy_from_slice(&step.to_ne_bytes());
     bytes[8..12].copy_from_slice(&errno.to_ne_bytes());
-    bytes[12..16].copy_from_slice(&path.to_ne_bytes());
+    bytes[12..16].copy_from_slice(&value.to_ne_bytes());
     bytes
 }
+
+/// Where a process says with which label its next program runs (SELinux: security/selinux/hooks.c, `selinux_setprocattr`);
+/// only the process itself can.
+#[allow(dead_code, reason = "only the program that executes the payload has one")]
+pub const EXEC_LABEL: &core::ffi::CStr = c"/proc/thread-self/attr/exec";
 
 /// A link that was lent: its index in the container, its name on the host, the path of the container's network namespace;
 /// the inverse of "INDEX NAME PATH".
