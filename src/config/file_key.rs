@@ -72,6 +72,8 @@ pub struct FileKey {
     pub reset: fn(&mut Settings),
     /// What follows from a value that is wrong.
     pub bad: fn(Invocation, &OsStr) -> BadValue,
+    /// What a person may take a value for that means something else, under our own name.
+    pub mistakable: fn(&str) -> Option<&'static str>,
     /// Whether it accumulates.
     pub adds: Adds,
     /// What holds where nobody says anything, as the key would be written; empty where that is nothing at all.
@@ -103,6 +105,7 @@ impl Key {
                 apply,
                 reset,
                 bad: |_, _| BadValue::Ignored,
+                mistakable: |_| None,
                 adds: Adds::No,
                 default: "",
                 listing: Listing::Shown,
@@ -133,6 +136,14 @@ impl Key {
     pub(super) const fn bad_value(mut self, bad: fn(Invocation, &OsStr) -> BadValue) -> Self {
         if let Some(mut file) = self.file {
             file.bad = bad;
+            self.file = Some(file);
+        }
+        self
+    }
+
+    pub(super) const fn mistakable(mut self, told: fn(&str) -> Option<&'static str>) -> Self {
+        if let Some(mut file) = self.file {
+            file.mistakable = told;
             self.file = Some(file);
         }
         self

@@ -4,7 +4,7 @@
 use super::place::{self, Place};
 use super::{Session, console, links, ports, record, register};
 use crate::bus::RegisteredBy;
-use crate::error::{Code, Diagnostic, Result};
+use crate::error::{Code, Diagnostic, Origin, Result};
 use crate::exec::{self, Mapping, Released};
 use crate::log::{self, MessageId};
 use crate::net::Addresses;
@@ -53,7 +53,7 @@ impl Boot {
             Unit::Scope { .. } => None,
             Unit::Keep | Unit::Own { .. } => Some(place::make_now(session, undo, &mut releases)?),
         };
-        let Prepared { stager, init, pty, relays, passed, children_ends, held, releases: of_mounts } =
+        let Prepared { stager, init, pty, relays, passed, children_ends, held, releases: of_mounts, skipped: _ } =
             prepare(session, shared, &notify, early.as_ref())?;
         for (release, words) in of_mounts {
             releases.push(undo.push(release, words)?);
@@ -110,6 +110,7 @@ fn prepare(
         devices,
     };
     let prepared = prepare::run(session.plan, &context)?;
+    prepared.skipped.iter().for_each(|skipped| say_skipped(session, skipped));
     if let Some(pty) = &prepared.pty {
         // Before the payload can ask for it.
         let _best_effort = tcsetwinsize(&pty.master, console::window_size());
@@ -144,11 +145,17 @@ fn join(
     }
 }
 
+/// An optional part is missing: that is worth a warning for who has asked for it.
+fn say_skipped(session: &Session<'_>, skipped: &Diagnostic) {
+    match skipped.asked_by() {
+        None | Some(Origin::Default) => log::info!(session.log, MessageId::Degraded, step: "mount", "{skipped}"),
+        Some(_) => log::warning!(session.log, MessageId::Degraded, step: "mount", "{skipped}"),
+    }
+}
+
 fn say_started(session: &Session<'_>, released: &Released, leader: Pid, way: Option<RegisteredBy>) {
     session.log.set_leader(Some(leader));
-    for skipped in &released.skipped {
-        log::info!(session.log, MessageId::Degraded, step: "mount", "{skipped}");
-    }
+    released.skipped.iter().for_each(|skipped| say_skipped(session, skipped));
     let (machine, pid) = (&session.plan.machine, released.pid);
     log::info!(session.log, MessageId::Started, "{machine} runs; its first process is {pid}");
     if let Some(way) = way {

@@ -31,6 +31,7 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
         return Err(wrong);
     };
     let ephemeral = yes(&s.ephemeral);
+    told.warnings.extend(mounts::unreadable_credentials(s));
     told.remarks.extend(users::reachable(s, f, &user, mounts::tree_is_kept(s)));
     let tree = Tree {
         path: f.tree.path.clone(),

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_of_the_host_are_not_for_a_user_namespace() {
+    fn d10_ports_of_the_host_are_not_for_a_user_namespace() {
         let add = words(&["CAP_NET_BIND_SERVICE"]);
         use {Invocation::*, UserView::*};
         for (invocation, users, network, add, want) in [

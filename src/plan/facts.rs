@@ -112,6 +112,8 @@ pub struct Facts {
     pub terminal: Terminal,
     /// The descriptors from 3 on that were passed by socket activation (sd_listen_fds(3)).
     pub listen_fds: Vec<FdKind>,
+    /// Their names, `$LISTEN_FDNAMES` (sd_listen_fds_with_names(3)).
+    pub listen_names: Option<OsString>,
     /// The tree.
     pub tree: TreeFacts,
     /// The host.

@@ -86,6 +86,15 @@ mod tests {
     }
 
     #[test]
+    fn d07_without_files_the_limits_are_the_defaults() {
+        let (usual, _) = of("", &facts());
+        assert_eq!(of("--settings=no", &facts()).0, usual);
+        let s = Settings { invocation: Invocation::SystemdNspawn, ..settings("--settings=no --rlimit=NOFILE=5") };
+        let only = limits(&s, &facts(), &mut Told::default()).rlimits;
+        assert_eq!(only.iter().map(|l| l.value.to_string()).collect::<Vec<_>>(), ["NOFILE=5:5"]);
+    }
+
+    #[test]
     fn the_last_one_said_wins_whatever_the_settings_mode() {
         for line in ["", "--settings=no", "--settings=override"] {
             let (shown, _) = of(&format!("--rlimit=NOFILE=5 --rlimit=NOFILE=7:9 {line}"), &facts());

@@ -186,11 +186,25 @@ fn shared(s: &Settings, f: &Facts, user: &UserNamespace) -> Vec<Step> {
 }
 
 /// A single program of another user than root reads its credentials, where nothing in the container can gain powers by
-/// which others of its users would be kept from them (systemd-nspawn(1), `--set-credential=`).
+/// which others of its users would be kept from them (systemd-nspawn(1), `--set-credential=`). Below a stub as well under
+/// our own name: the stub has no powers that its program lacks.
 fn credentials_for_all(s: &Settings) -> bool {
-    let single = s.start_mode.as_ref().is_none_or(|m| m.value == StartMode::Pid1);
+    let single = s.start_mode.as_ref().is_none_or(|m| match m.value {
+        StartMode::Pid1 => true,
+        StartMode::Pid2 => s.invocation == Invocation::Spawn,
+        StartMode::Boot => false,
+    });
     let other = s.user.as_ref().is_some_and(|u| !matches!(u.value.as_str(), "root" | "0"));
     single && other && said(&s.no_new_privileges)
+}
+
+/// What those who gave credentials to another user than root should hear, where they stay root's.
+pub(super) fn unreadable_credentials(s: &Settings) -> Option<String> {
+    let user = s.user.as_ref().filter(|u| !matches!(u.value.as_str(), "root" | "0"))?;
+    let own = s.invocation == Invocation::Spawn && !s.credentials.is_empty() && !credentials_for_all(s);
+    let booted = s.start_mode.as_ref().is_some_and(|m| m.value == StartMode::Boot);
+    let way = if booted { "" } else { "; with --no-new-privileges=yes it can" };
+    own.then(|| format!("the user {} cannot read the credentials, which are for root{way}", user.value))
 }
 
 /// Mounts of the container's own namespaces, and what covers parts of them.

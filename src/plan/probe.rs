@@ -38,6 +38,7 @@ pub fn probe(s: &Settings) -> Result<Facts> {
             no_color: std::env::var_os("NO_COLOR").filter(|t| !t.is_empty()),
         },
         listen_fds: listen_fds(),
+        listen_names: std::env::var_os("LISTEN_FDNAMES"),
         host: host(),
         network: super::network::probe(s)?,
         host_name: host_name(),

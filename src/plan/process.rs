@@ -58,6 +58,7 @@ fn environment(s: &Settings, f: &Facts, mode: StartMode, console: ConsoleMode) -
     if !f.listen_fds.is_empty() {
         env.push(("LISTEN_FDS".into(), f.listen_fds.len().to_string().into()));
         env.push(("LISTEN_PID".into(), if mode == StartMode::Pid2 { "2" } else { "1" }.into()));
+        env.extend(f.listen_names.clone().map(|names| ("LISTEN_FDNAMES".into(), names)));
     }
     env.push(("NOTIFY_SOCKET".into(), "/run/host/notify".into()));
     if !s.credentials.is_empty() {

@@ -47,6 +47,7 @@ pub fn facts() -> Facts {
         stdio: StdioFacts([FdKind::Plain; 3]),
         terminal: Terminal::default(),
         listen_fds: Vec::new(),
+        listen_names: None,
         tree: TreeFacts {
             path: "/t".into(),
             template: None,

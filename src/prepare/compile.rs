@@ -3,7 +3,7 @@
 
 use super::Inputs;
 use super::filesystems::{self as fs, Owner};
-use crate::error::{Code, Diagnostic, Result};
+use crate::error::{Code, Diagnostic, Origin, Result};
 use crate::exec::{Create, Op, OpKind, OwnFs};
 use crate::model::BindIdmap;
 use crate::plan::{Action, Content, Missing, MountStep, Plan, Source, Step, WriteHow};
@@ -33,6 +33,8 @@ pub struct Compiled {
     pub held: Vec<OwnedFd>,
     /// How what the children will make is released.
     pub releases: Vec<(Release, &'static str)>,
+    /// What was asked for and is left out, as the plan allows.
+    pub skipped: Vec<Diagnostic>,
     /// The devpts mount, to allocate the console in.
     pub devpts: Option<usize>,
     /// The tmpfs of `/run/host`, to bind the notify socket in.
@@ -49,11 +51,15 @@ pub fn c_path(path: &Path) -> Result<CString> {
 pub fn compile(plan: &Plan, inputs: &Inputs) -> Result<Compiled> {
     let mut out = Compiled::default();
     for (index, step) in plan.steps.iter().enumerate() {
-        one(plan, inputs, step, index as u16, &mut out).or_else(|d| match step.optional {
-            // What is optional by design and not there is left out; the plan says why.
-            Some(_) => Ok(()),
-            None => Err(d.origin(&step.origin)),
-        })?;
+        if let Err(d) = one(plan, inputs, step, index as u16, &mut out) {
+            let d = d.origin(&step.origin);
+            match step.optional {
+                None => return Err(d),
+                // What is optional by design and not there is left out, but not what somebody has asked for.
+                Some(_) if step.origin == Origin::Default => {}
+                Some(why) => out.skipped.push(d.note(format!("the start goes on: {why}"))),
+            }
+        }
     }
     Ok(out)
 }

@@ -88,6 +88,8 @@ pub struct Prepared {
     pub held: Vec<OwnedFd>,
     /// How what the children will make is released, in words too.
     pub releases: Vec<(Release, &'static str)>,
+    /// What was asked for and is left out, as the plan allows.
+    pub skipped: Vec<Diagnostic>,
 }
 
 /// What the compilation of steps needs.
@@ -137,7 +139,7 @@ pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
     let namespaces = Namespaces::of(plan);
     let relays = payload::relays(context.stdio)?;
     let init = payload::init(plan, context, &user, pty.as_ref(), &relays)?;
-    let (held, releases) = (compiled.held, compiled.releases);
+    let (held, releases, skipped) = (compiled.held, compiled.releases, compiled.skipped);
     let stager = Stager {
         early: compiled.early,
         late: compiled.late,
@@ -150,7 +152,8 @@ pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
     };
     let mut passed: Vec<RawFd> = (3..3 + plan.process.listen_fds as RawFd).collect();
     passed.extend(relays.theirs.iter().map(AsRawFd::as_raw_fd));
-    Ok(Prepared { stager, init, pty, relays: relays.ours, passed, children_ends: relays.theirs, held, releases })
+    let (relays, children_ends) = (relays.ours, relays.theirs);
+    Ok(Prepared { stager, init, pty, relays, passed, children_ends, held, releases, skipped })
 }
 
 /// How the owners of the tree are mapped; `None` where they are what the container has already.

@@ -54,8 +54,10 @@ const BY_CAPABILITY: [(u8, &[&str]); 10] = [
 ];
 
 /// Refused with ENOSYS under the name `spawn` unless asked for: large and often attacked parts of the kernel that
-/// programs know to do without.
-const RESTRAINED: NameSet = names::set(&["io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd"]);
+/// programs know to do without. Memory protection keys are not allowed by default either; a program that gets EPERM
+/// for them takes that for a mistake of its own (pkeys(7) knows ENOSYS and ENOSPC).
+const RESTRAINED: NameSet = names::set(&["io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd"])
+    .union(groups::reach_named("@pkey"));
 
 /// Refused in the same way where they would reach the keyrings of the host's users.
 const KEYRING: NameSet = groups::reach_named("@keyring");

@@ -139,6 +139,9 @@ impl Layer {
                 BadValue::RefusesStart => {}
             }
         }
+        if let (Invocation::Spawn, Some(told)) = (self.invocation, (file.mistakable)(value)) {
+            self.warn(at, format!("{} {told}", shown(key, file, value)));
+        }
         self.entries.push(entry);
     }
 

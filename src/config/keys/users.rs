@@ -20,6 +20,11 @@ pub(super) const KEYS: &[Key] = &[
     .file(Exec, "PrivateUsers", |s| s.private_users = None)
     .reads(grammar::private_users)
     .bad_value(grammar::bad_users)
+    .mistakable(|value| match value {
+        "0" => Some("means no here, and not a range from 0 on as --private-users=0 does; write no, or identity"),
+        "1" => Some("means yes here, and not a range from 1 on as --private-users=1 does; write yes"),
+        _ => None,
+    })
     .default_is("no")
     .trusted()
     .mask(13)

@@ -109,12 +109,19 @@ fn credentials_are_for_root_unless_nobody_else_can_gain_by_it() {
         ("-u=root --no-new-privileges=yes", "mode=0500"),
         ("-u=0 --no-new-privileges=yes", "mode=0500"),
         ("-u=user", "mode=0500"),
-        ("-u=user --no-new-privileges=yes -a", "mode=0500"),
+        ("-u=user --no-new-privileges=yes -b", "mode=0500"),
+        ("-u=user --no-new-privileges=yes -a", "mode=0555"),
         ("-u=user --no-new-privileges=yes", "mode=0555"),
     ] {
         let plan = plan(&format!("--set-credential=a:b {line}"), &facts());
         assert_eq!(at(&plan, "/run/host/credentials"), format!("tmpfs({mode}) ro,{RSD}"), "{line}");
+        let told = plan.warnings.iter().any(|w| w.contains("user user cannot read the credentials"));
+        assert_eq!(told, line.contains("-u=user") && mode == "mode=0500", "{line}: {:?}", plan.warnings);
     }
+    let below_a_stub = settings("--set-credential=a:b -u=user --no-new-privileges=yes -a");
+    let nspawn = Settings { invocation: Invocation::SystemdNspawn, ..below_a_stub };
+    let plan = build(&nspawn, &facts()).unwrap();
+    assert!(at(&plan, "/run/host/credentials").contains("mode=0500") && plan.warnings.is_empty());
 }
 
 #[test]

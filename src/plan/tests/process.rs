@@ -65,13 +65,16 @@ fn the_terminals_variables_are_for_who_sees_a_terminal() {
 }
 
 #[test]
-fn passed_descriptors_are_those_of_the_program() {
+fn d27_passed_descriptors_are_those_of_the_program() {
     let mut f = facts();
+    f.listen_names = Some("web:log".into());
+    assert!(!variables(&process("", &[], &f)).contains_key("LISTEN_FDNAMES"), "names of nothing");
     f.listen_fds = vec![FdKind::Plain, FdKind::CharacterDevice];
     for (line, pid) in [("", "1"), ("-b", "1"), ("-a", "2")] {
         let process = process(line, &[], &f);
         let variables = variables(&process);
         assert_eq!((process.listen_fds, variables["LISTEN_FDS"], variables["LISTEN_PID"]), (2, "2", pid), "{line}");
+        assert_eq!(variables["LISTEN_FDNAMES"], "web:log", "{line}");
     }
     f.listen_fds[1] = FdKind::Directory;
     assert_eq!(wrong(&settings(""), &f), ["descriptor 4 is a directory, which is not passed into a container"]);

@@ -62,12 +62,23 @@ fn check(request: &FilterRequest<'_>, allowed: &Set, hidden: &Set) {
     }
 }
 
+/// What programs do without under our own name.
+const RESTRAINED: [&str; 7] = [
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "userfaultfd",
+    "pkey_alloc",
+    "pkey_free",
+    "pkey_mprotect",
+];
+
 #[test]
 fn nothing_said() {
     for machine in Machine::ALL {
         let nspawn = FilterRequest { machine, ..request(Posture::SystemdNspawn) };
         check(&nspawn, &default_set(), &Set::new());
-        let hidden = Set::from(["io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd"]);
+        let hidden = Set::from(RESTRAINED);
         check(&FilterRequest { machine, ..request(Posture::Spawn) }, &default_set(), &hidden);
     }
 }
@@ -76,19 +87,11 @@ fn nothing_said() {
 #[test]
 fn keyrings_of_the_host() {
     let reaching = |posture| FilterRequest { keyrings: Keyrings::Host, ..request(posture) };
-    let hidden = Set::from([
-        "io_uring_setup",
-        "io_uring_enter",
-        "io_uring_register",
-        "userfaultfd",
-        "add_key",
-        "keyctl",
-        "request_key",
-    ]);
+    let hidden = Set::from_iter(RESTRAINED.into_iter().chain(["add_key", "keyctl", "request_key"]));
     check(&reaching(Posture::Spawn), &default_set(), &hidden);
     check(&reaching(Posture::SystemdNspawn), &default_set(), &Set::new());
     let edits = lists(&["@keyring"]);
-    let hidden = Set::from(["io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd"]);
+    let hidden = Set::from(RESTRAINED);
     check(&FilterRequest { edits: &edits, ..reaching(Posture::Spawn) }, &default_set(), &hidden);
 }
 
