@@ -67,7 +67,7 @@ pub fn registration<'a>(
     Ok(MachineRegistration {
         name: plan.machine.as_str(),
         id: Some(session.uuid),
-        service: "systemd-nspawn",
+        service: &plan.container_manager,
         leader_pid: Pid::from_raw(pid)
             .ok_or_else(|| Diagnostic::new(Code::ChildGone, "the container's first process has no pid"))?,
         leader_pidfd: pidfd,

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
             topics::ends[180],
             topics::not_built[120],
             topics::refused[120],
+            topics::files[240],
             boot::debian_boots_and_powers_off[180],
             topics::every_accepted_row_is_needed,
         ],

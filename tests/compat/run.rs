@@ -70,6 +70,7 @@ pub fn run(case: &Case, line: &Line, launcher: &Path) -> Result<Facts, Reason> {
         running.end(line.end)?;
     }
     let status = running.wait();
+    remove_file(case, line)?;
     facts.add("end", describe_end(status));
     let (shown, complaints) = running.output();
     let report = fs::read_to_string(at.join("report")).unwrap_or_default();
@@ -87,8 +88,27 @@ fn fresh_tree(case: &Case, at: &Path, line: &Line) -> Result<(), Reason> {
     let remove = Program::new("rm").args(["-rf", "--one-file-system", "--"]).arg(at).run();
     remove.expect_code(0);
     crate::common::tree::copy(&case.dir().join("pristine"), at);
+    if let Some(text) = line.file {
+        fs::write(
+            settings_file(case, line),
+            format!("{}\n", text.replace("@DIR@", &case.dir().display().to_string())),
+        )?;
+    }
     if let Some(script) = line.setup {
         Program::new("sh").args(["-ec", script]).dir(at).run().expect_code(0);
+    }
+    Ok(())
+}
+
+/// The file beside the tree that is read for the machine.
+fn settings_file(case: &Case, line: &Line) -> PathBuf {
+    case.dir().join(format!("{}.nspawn", line.machine))
+}
+
+/// Not left for the next line.
+fn remove_file(case: &Case, line: &Line) -> Result<(), Reason> {
+    if line.file.is_some() {
+        fs::remove_file(settings_file(case, line))?;
     }
     Ok(())
 }
@@ -104,6 +124,8 @@ fn program(case: &Case, line: &Line, launcher: &Path, tree: &Path) -> Program {
     words.extend(line.options.split_whitespace().map(|word| word.replace("@DIR@", &dir)));
     match line.program {
         Some(program) => words.extend(program.split_whitespace().map(str::to_owned)),
+        // The file says what runs.
+        None if line.file.is_some_and(|text| text.contains("Parameters=")) => {}
         None => {
             // The init that was put into the tree is found by itself.
             if !line.options.contains("--boot") {

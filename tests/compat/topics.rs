@@ -11,7 +11,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const NSPAWN: &str = "/usr/bin/systemd-nspawn";
-const TOPICS: usize = 12;
 
 pub fn start(case: &mut Case) -> Outcome {
     compare_all(case, lines::START)
@@ -33,14 +32,16 @@ pub fn network(case: &mut Case) -> Outcome {
     compare_all(case, lines::NETWORK)
 }
 
-/// Links of the host that lines name: a cable and a bridge, as long as this lives.
+/// Links of the host that lines name: a cable, a bridge and a network namespace, as long as this lives.
 struct HostLinks;
 
 impl HostLinks {
     fn make() -> Self {
         let made = Self;
-        for words in ["add compat0 type veth peer name compat1", "add compat-bridge type bridge"] {
-            Program::new("/usr/sbin/ip").arg("link").args(words.split(' ')).run().expect_code(0);
+        for words in
+            ["link add compat0 type veth peer name compat1", "link add compat-bridge type bridge", "netns add compat"]
+        {
+            Program::new("/usr/sbin/ip").args(words.split(' ')).run().expect_code(0);
         }
         made
     }
@@ -48,9 +49,9 @@ impl HostLinks {
 
 impl Drop for HostLinks {
     fn drop(&mut self) {
-        for name in ["compat0", "compat-bridge"] {
+        for words in ["link del compat0", "link del compat-bridge", "netns del compat"] {
             // One that is missing has failed the case already.
-            let _gone = Program::new("/usr/sbin/ip").args(["link", "del", name]).run();
+            let _gone = Program::new("/usr/sbin/ip").args(words.split(' ')).run();
         }
     }
 }
@@ -68,6 +69,10 @@ pub fn ends(case: &mut Case) -> Outcome {
 }
 pub fn not_built(case: &mut Case) -> Outcome {
     compare_all(case, lines::NOT_BUILT)
+}
+pub fn files(case: &mut Case) -> Outcome {
+    let _links = HostLinks::make();
+    compare_all(case, lines::FILES)
 }
 pub fn refused(case: &mut Case) -> Outcome {
     compare_all(case, lines::REFUSED)
@@ -170,13 +175,13 @@ pub fn forget() {
 pub fn every_accepted_row_is_needed(_: &mut Case) -> Outcome {
     let text = fs::read_to_string(memory()).unwrap_or_default();
     let topics = text.lines().filter(|l| l.starts_with("topic ")).count();
-    if topics < TOPICS {
-        return skip(format!("only {topics} of {TOPICS} groups of command lines were compared to their end"));
+    let all = lines::ALL.len();
+    if topics < all {
+        return skip(format!("only {topics} of {all} groups of command lines were compared to their end"));
     }
     let used: BTreeSet<usize> = text.lines().filter_map(|l| l.strip_prefix("row ")?.parse().ok()).collect();
     let suite = Case::suite()?;
-    let idle: Vec<String> = accepted::ROWS
-        .iter()
+    let idle: Vec<String> = accepted::rows()
         .enumerate()
         .filter(|(n, row)| row.applies_to(&suite) && !used.contains(n))
         .map(|(n, row)| format!("row {n}: {} · {}: {}", row.lines, row.fields, row.reason))

@@ -16,6 +16,13 @@ pub struct Variable {
     pub does: VariableDoes,
 }
 
+impl Variable {
+    /// Whether all its values do something.
+    pub fn is_built(&self) -> bool {
+        matches!(self.does, VariableDoes::Set(_))
+    }
+}
+
 /// What a variable does.
 #[derive(Clone, Copy)]
 pub enum VariableDoes {

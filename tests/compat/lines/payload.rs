@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! What is started, as whom, and what it may do.
+
+use super::{Line, line};
+
+pub const START: &[Line] = &[
+    line(""),
+    line("--quiet"),
+    line("--as-pid2"),
+    line("--as-pid2 --quiet -u user"),
+    line("--boot").setup("mv usr/bin/compat-probe usr/lib/systemd-probe; mkdir usr/lib/systemd; mv usr/lib/systemd-probe usr/lib/systemd/systemd; mkdir -p sbin"),
+    line("--boot --kill-signal=SIGUSR1").setup("mkdir usr/lib/systemd; cp usr/bin/compat-probe usr/lib/systemd/systemd"),
+    line("--machine=other-name --hostname=web.example").machine("other-name"),
+    line("--ephemeral --machine=gone").machine("gone"),
+    line("--read-only"),
+    line("--no-ask-password").since(258),
+    line("--system").since(261),
+    line("--quiet").around("SYSTEMD_NSPAWN_LOCK=0 exec \"$@\""),
+    line("--quiet").around("SYSTEMD_NSPAWN_TMPFS_TMP=0 exec \"$@\""),
+    line("--quiet").around("SYSTEMD_NSPAWN_CONTAINER_SERVICE=mine exec \"$@\""),
+    line("--boot").around("SYSTEMD_NSPAWN_CHECK_OS_RELEASE=0 exec \"$@\"")
+        .setup("rm usr/lib/os-release etc/os-release; mkdir usr/lib/systemd; cp usr/bin/compat-probe usr/lib/systemd/systemd"),
+    line("--read-only --tmpfs=/var --tmpfs=/mnt:mode=1777,size=1M"),
+];
+
+pub const IDENTITY: &[Line] = &[
+    line("-u user"),
+    line("-u daemon"),
+    line("--user=user"),
+    line("--uid=user").since(261),
+    line("-u root"),
+    line("-u user --no-new-privileges=yes --set-credential=a:b"),
+    line("--setenv=FOO=bar --setenv=EMPTY= --setenv=PATH=/usr/bin --setenv=TERM=weird"),
+    line("--setenv=FROM_CALLER --setenv=NOT_THERE --setenv=HOME=/x").around("FROM_CALLER=here exec \"$@\""),
+    line("--chdir=/usr/lib"),
+    line("-u user --chdir=/tmp"),
+    line("--hostname=some-host"),
+    line("--uuid=0123456789abcdef0123456789abcdef"),
+    line("--uuid=0123456789abcdef0123456789abcdef --quiet")
+        .setup("echo fedcba98765432100123456789abcdef >etc/machine-id"),
+];
+
+pub const POWERS: &[Line] = &[
+    line("--capability=CAP_NET_ADMIN,CAP_SYS_TIME"),
+    line("--capability=all"),
+    line("--drop-capability=CAP_SYS_ADMIN,CAP_MKNOD"),
+    line("--drop-capability=all"),
+    line("--capability=all --drop-capability=CAP_SYS_PTRACE"),
+    line("--ambient-capability=CAP_NET_BIND_SERVICE -u user").since(248),
+    line("--ambient-capability=CAP_CHOWN"),
+    line("--no-new-privileges=yes"),
+    line("-u user --no-new-privileges=yes"),
+    line("--system-call-filter=@clock --system-call-filter=perf_event_open"),
+    line("--system-call-filter=~@mount --system-call-filter=~keyctl"),
+    line("--system-call-filter=@keyring --system-call-filter=~add_key"),
+    line("--restrict-address-families=AF_INET --restrict-address-families=AF_UNIX").since(261),
+    line("--restrict-address-families=~AF_PACKET").since(261),
+    line("--quiet").around("SYSTEMD_SECCOMP=0 exec \"$@\""),
+    line("--quiet").around("SYSTEMD_LOG_SECCOMP=1 exec \"$@\""),
+    line("--quiet").around("SYSTEMD_SUPPRESS_SYNC=1 exec \"$@\""),
+    line("--restrict-address-families=none").since(261),
+    line("-Z system_u:system_r:container_t:s0:c1,c2"),
+];
+
+pub const LIMITS: &[Line] = &[
+    line("--rlimit=NOFILE=100:200 --rlimit=RLIMIT_CORE=infinity"),
+    line("--rlimit=NPROC=infinity --rlimit=NICE=5"),
+    line("--oom-score-adjust=500"),
+    line("--oom-score-adjust=0"),
+    line("--cpu-affinity=0"),
+    line("--personality=x86"),
+    line("--personality=x86-64"),
+    line("--settings=no"),
+];
+
+pub const USERS: &[Line] = &[
+    line("--private-users=identity"),
+    line("--private-users=pick"),
+    line("-U"),
+    line("-U --private-network"),
+    line("--private-users=1048576 --private-users-ownership=map"),
+    line("--private-users=1048576 --private-users-ownership=chown"),
+    line("-U --private-users-chown"),
+    line("--private-users=0 --private-users-ownership=chown").setup("chown -hR 1048576:1048576 ."),
+    line("--private-users=1048576 --private-users-ownership=map -u user"),
+    line("--private-users=1048576:65536 --private-users-ownership=off").setup("chown -hR 1048576:1048576 ."),
+    line("--private-users=yes").setup("chown -hR 1048576:1048576 ."),
+    line("--private-users=1048576 --private-users-ownership=off"),
+    line("-U --as-pid2"),
+    line("-U --capability=CAP_NET_ADMIN,CAP_SYS_MODULE"),
+    line("-U --bind=@DIR@/folder:/mnt/a --bind=@DIR@/folder:/mnt/b:idmap"),
+    line("-U --tmpfs=/mnt --read-only"),
+    line("-U --set-credential=one:eins --inaccessible=/var"),
+    line("--private-users=no -U --private-users=no"),
+];

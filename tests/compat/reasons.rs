@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Why an option, a key or a variable has no line that both programs are compared on. What is not built needs none: it
+//! is refused by name.
+
+/// The option as it is written, `KEY=` of a file, or `$VARIABLE`, and the reason.
+pub const REASONS: &[(&str, &str)] = &[
+    ("Directory=", OWN_KEY),
+    ("Template=", OWN_KEY),
+    ("Slice=", OWN_KEY),
+    ("Property=", OWN_KEY),
+    ("Register=", OWN_KEY),
+    ("Scope=", OWN_KEY),
+    ("KeepUnit=", OWN_KEY),
+    ("Console=", OWN_KEY),
+    ("SetCredential=", OWN_KEY),
+    ("LoadCredential=", OWN_KEY),
+    ("--verbose", "systemd-nspawn has no such option; tests/root/namespaces.rs reads what it shows"),
+    ("--dry-run", "systemd-nspawn has no such option; tests/root/planning.rs reads what it shows"),
+    ("--scope", "systemd-nspawn has no such option; tests/host/scope.rs looks at the scope that is made or not"),
+];
+
+const OWN_KEY: &str = "systemd-nspawn has no such key; src/plan/tests/keys.rs sees what it does to the plan";
