@@ -71,11 +71,11 @@ fn assert_gone(before: &HostState, tree: &Path, what: &str) -> Outcome {
 /// A link to the host is one more thing to be left behind.
 const LINKED: &[&str] = &["--network-veth"];
 
-pub fn supervisor_leaves_nothing(case: &mut Case) -> Outcome {
+pub fn d14_supervisor_leaves_nothing(case: &mut Case) -> Outcome {
     supervisor(case, &[])
 }
 
-pub fn supervisor_leaves_no_link(case: &mut Case) -> Outcome {
+pub fn d56_supervisor_leaves_no_link(case: &mut Case) -> Outcome {
     supervisor(case, LINKED)
 }
 

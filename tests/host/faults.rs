@@ -11,7 +11,7 @@ const START: Duration = Duration::from_secs(20);
 const MEANWHILE: &str = "echo up; sleep 600";
 
 /// The same code runs in every suite: one suite fails its calls, all of them when told `SPAWN_FAULTS=full`.
-pub fn every_call_fails_closed_in_a_scope(case: &mut Case) -> Outcome {
+pub fn d57_d58_every_call_fails_closed_in_a_scope(case: &mut Case) -> Outcome {
     if Case::suite()? != "trixie" && std::env::var_os("SPAWN_FAULTS").is_none() {
         return skip("one suite is enough; SPAWN_FAULTS=full runs it in all");
     }

@@ -276,6 +276,25 @@ pub fn auto_uses_the_hosts_directory(case: &mut Case) -> Outcome {
     Ok(())
 }
 
+/// The group that may read the host's journals is not nobody inside, with and without a user namespace.
+pub fn d12_groups_of_a_linked_journal_are_seen(case: &mut Case) -> Outcome {
+    let _persistent = Persistent::make()?;
+    let tree = tree_with_id(case, ID)?;
+    let host = Folder(Path::new(HOST_JOURNAL).join(ID));
+    fs::create_dir(&host.0)?;
+    std::os::unix::fs::chown(&host.0, Some(0), Some(998))?;
+    let linked = format!("/var/log/journal/{ID}");
+    for users in ["--private-users=no", "--private-users=pick"] {
+        for nspawn in [false, true] {
+            let spawn = if nspawn { case.spawn_as_nspawn()? } else { case.spawn() };
+            let run = spawn.args([users, "-P", "--link-journal=host", "-M", &name_for(case), "-D"]).arg(&tree);
+            let run = run.args(["stat", "-c", "%u:%g", &linked]).run().expect_code(0);
+            assert_eq!(run.stdout, "0:998\n", "{users} {nspawn}");
+        }
+    }
+    Ok(())
+}
+
 /// What is asked for is made, or the start ends; with `try-` it goes on.
 pub fn host_and_guest_are_made_or_refused(case: &mut Case) -> Outcome {
     let tree = tree_with_id(case, ID)?;
@@ -336,7 +355,7 @@ pub fn a_clash_of_ids_is_told(case: &mut Case) -> Outcome {
     Ok(())
 }
 
-pub fn a_failed_start_takes_the_link_back(case: &mut Case) -> Outcome {
+pub fn d48_a_failed_start_takes_the_link_back(case: &mut Case) -> Outcome {
     let _persistent = Persistent::make()?;
     let tree = tree_with_id(case, ID)?;
     let run = case.spawn().args(["--link-journal=try-guest", "-M", &name_for(case), "-D"]).arg(&tree);

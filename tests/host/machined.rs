@@ -123,7 +123,7 @@ pub fn binds_where_there_is_no_user_namespace(case: &mut Case) -> Outcome {
     Ok(())
 }
 
-pub fn bind_is_refused_in_a_user_namespace(case: &mut Case) -> Outcome {
+pub fn d34_bind_is_refused_in_a_user_namespace(case: &mut Case) -> Outcome {
     let guest = Guest::boot(case, ["--private-users=pick", "--quiet"])?;
     let run = machinectl(["bind", "--mkdir", &guest.name, "/usr", "/mnt/bound"]).run();
     // machined's own word, for systemd-nspawn's containers as well.
@@ -143,7 +143,7 @@ pub fn poweroff_terminate_and_kill(case: &mut Case) -> Outcome {
     Ok(())
 }
 
-pub fn reboot_keeps_name_and_id(case: &mut Case) -> Outcome {
+pub fn d39_reboot_keeps_name_and_id(case: &mut Case) -> Outcome {
     let mut guest = Guest::boot(case, PLAIN)?;
     let (leader, id) = (guest.leader(), guest.show("Id"));
     machinectl(["reboot", &guest.name]).run().expect_code(0);
@@ -198,7 +198,7 @@ impl Drop for NoMachined {
     }
 }
 
-pub fn without_machined_auto_goes_on_and_yes_does_not(case: &mut Case) -> Outcome {
+pub fn d29_without_machined_auto_goes_on_and_yes_does_not(case: &mut Case) -> Outcome {
     let before = HostState::take(case.dir());
     let gone = NoMachined::make();
     let run = |options: &[&str]| {
@@ -209,7 +209,7 @@ pub fn without_machined_auto_goes_on_and_yes_does_not(case: &mut Case) -> Outcom
     assert!(auto.stdout.contains("runs") && auto.stderr.contains("is not registered"), "{auto}");
     let quiet = run(&["--quiet"]).expect_code(0);
     assert_eq!(quiet.stderr, "");
-    let yes = run(&["--register=yes"]).expect_code(125);
+    let yes = run(&["--register=yes", "--network-veth"]).expect_code(125);
     assert!(!yes.stdout.contains("runs") && yes.stderr.contains("E0604"), "{yes}");
     drop(gone);
     before.assert_unchanged();

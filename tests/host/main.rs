@@ -13,6 +13,7 @@ mod manual;
 mod many;
 mod scope;
 mod sudo;
+mod traps;
 mod units;
 
 use common::runner::{self, cases};
@@ -44,11 +45,11 @@ fn main() -> ExitCode {
             machined::shell_in_a_user_namespace[120],
             machined::copies_in_and_out[120],
             machined::binds_where_there_is_no_user_namespace[120],
-            machined::bind_is_refused_in_a_user_namespace[120],
+            machined::d34_bind_is_refused_in_a_user_namespace[120],
             machined::poweroff_terminate_and_kill[300],
-            machined::reboot_keeps_name_and_id[240],
+            machined::d39_reboot_keeps_name_and_id[240],
             machined::register_no_and_yes,
-            machined::without_machined_auto_goes_on_and_yes_does_not,
+            machined::d29_without_machined_auto_goes_on_and_yes_does_not,
             machined::a_registration_that_machined_lost_is_repaired,
             machined::a_restart_of_the_bus_is_survived[240],
             machined::sockets_of_the_guest_reach_the_host[180],
@@ -66,7 +67,7 @@ fn main() -> ExitCode {
             journal::auto_uses_the_hosts_directory,
             journal::host_and_guest_are_made_or_refused,
             journal::a_clash_of_ids_is_told,
-            journal::a_failed_start_takes_the_link_back,
+            journal::d48_a_failed_start_takes_the_link_back,
             journal::a_restart_of_journald_is_survived,
             sudo::the_terminal_works_and_is_restored,
             sudo::the_keyboard_reaches_a_payload_with_piped_output,
@@ -80,8 +81,10 @@ fn main() -> ExitCode {
             many::the_terminal_stays_across_a_reboot,
             many::one_hundred_in_a_loop[240],
             many::one_hundred_at_once[300],
-            faults::every_call_fails_closed_in_a_scope[900],
-            killing::supervisor_leaves_no_link[300],
+            traps::d57_an_image_that_cannot_be_mounted_on_leaves_no_scope,
+            journal::d12_groups_of_a_linked_journal_are_seen,
+            faults::d57_d58_every_call_fails_closed_in_a_scope[900],
+            killing::d56_supervisor_leaves_no_link[300],
             killing::supervisor_and_keeper_with_link,
             killing::keeper_is_replaced,
             killing::hup_quit_and_term_are_orderly,

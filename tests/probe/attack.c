@@ -330,6 +330,7 @@ static void verb(const char *name, const char *word) {
     else if IS("acct") outcome(syscall(SYS_acct, 0));
     else if IS("syslog") outcome(syscall(SYS_syslog, 10, 0, 0));
     else if IS("perf") outcome(syscall(SYS_perf_event_open, 0, -1, 0, -1, 0));
+    else if IS("pkey") outcome(syscall(SYS_pkey_alloc, 1, 0));
     else if IS("io-uring") outcome(syscall(SYS_io_uring_setup, 0, 0));
     else if IS("userfaultfd") outcome(syscall(SYS_userfaultfd, 0x10000));
     else if IS("vsock") outcome(socket(AF_VSOCK, SOCK_STREAM, 0));

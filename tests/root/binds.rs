@@ -73,7 +73,7 @@ pub fn an_idmap_that_cannot_be_is_refused(case: &mut Case) -> Outcome {
 }
 
 /// `+` is resolved inside the root: a link of the image to a host path leads nowhere else.
-pub fn sources_inside_the_image_stay_inside(case: &mut Case) -> Outcome {
+pub fn d01_sources_inside_the_image_stay_inside(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     let canary = case.dir().join("canary");
     std::fs::write(&canary, "host")?;
@@ -134,7 +134,7 @@ pub fn tmpfs_and_its_options(case: &mut Case) -> Outcome {
     Ok(())
 }
 
-pub fn inaccessible_paths(case: &mut Case) -> Outcome {
+pub fn d24_inaccessible_paths(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     Program::new("mkfifo").arg(tree.path.join("pipe")).run().expect_code(0);
     for users in ["--private-users=pick", "--private-users=no"] {

@@ -19,7 +19,7 @@ pub fn the_payloads_exit_status_is_spawns(case: &mut Case) -> Outcome {
     Ok(())
 }
 
-pub fn status_133_is_kept_but_by_nspawn(case: &mut Case) -> Outcome {
+pub fn d16_status_133_is_kept_but_by_nspawn(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     tree.spawn(case, &[]).args(["sh", "-c", "exit 133"]).run().expect_code(133);
     tree.called(case, Name::Nspawn, &[])?.args(["sh", "-c", "exit 133"]).run().expect_code(1);
@@ -42,7 +42,7 @@ pub fn death_by_signal_is_128_plus_n(case: &mut Case) -> Outcome {
     Ok(())
 }
 
-pub fn below_a_stub_death_by_signal_is_128_plus_n(case: &mut Case) -> Outcome {
+pub fn d16_below_a_stub_death_by_signal_is_128_plus_n(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     tree.spawn(case, &["-a"]).args(["sh", "-c", "kill -SEGV $$; sleep 9"]).run().expect_code(139);
     for (name, status) in [(Name::Spawn, 143), (Name::Nspawn, 255)] {
@@ -51,7 +51,7 @@ pub fn below_a_stub_death_by_signal_is_128_plus_n(case: &mut Case) -> Outcome {
     Ok(())
 }
 
-pub fn own_failures_are_125_to_127(case: &mut Case) -> Outcome {
+pub fn d43_own_failures_are_125_to_127(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     tree.write("plain", "no program")?;
     let before = HostState::take(case.dir());
@@ -168,7 +168,7 @@ pub fn without_words_a_login_shell_runs(case: &mut Case) -> Outcome {
 }
 
 /// Orderly stop without a kill signal, and with one that the payload answers.
-pub fn termination_signals_end_it(case: &mut Case) -> Outcome {
+pub fn d15_termination_signals_end_it(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     let before = HostState::take(case.dir());
     let ready = tree.path.join("ready");

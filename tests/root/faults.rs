@@ -4,11 +4,11 @@
 use crate::common::faults::sweep;
 use crate::common::{Case, Outcome};
 
-pub fn every_call_fails_closed_without_user_namespace(case: &mut Case) -> Outcome {
+pub fn d51_d58_every_call_fails_closed_without_user_namespace(case: &mut Case) -> Outcome {
     sweep(case, &["--private-users=no"])
 }
 
-pub fn every_call_fails_closed_with_user_namespace(case: &mut Case) -> Outcome {
+pub fn d51_d58_every_call_fails_closed_with_user_namespace(case: &mut Case) -> Outcome {
     sweep(case, &["--private-users=1879048192:65536"])
 }
 

@@ -120,7 +120,7 @@ pub fn judge(canary: &Canary, output: &Output) -> Result<(), String> {
 }
 
 /// An absolute link to the host's folder.
-pub fn absolute_links_to_a_folder(case: &mut Case) -> Outcome {
+pub fn d49_absolute_links_to_a_folder(case: &mut Case) -> Outcome {
     try_all(case, MODES, |canary, at| Ok(symlink(canary.dir(), at).map(|()| None)?))
 }
 
@@ -151,7 +151,7 @@ pub fn links_to_the_root(case: &mut Case) -> Outcome {
 }
 
 /// A FIFO without a writer, which must not hold anything up.
-pub fn fifos(case: &mut Case) -> Outcome {
+pub fn d55_fifos(case: &mut Case) -> Outcome {
     try_all(case, MODES, |_, at| Ok(mknodat(CWD, at, FileType::Fifo, Mode::from_raw_mode(0o666), 0).map(|()| None)?))
 }
 
@@ -182,7 +182,7 @@ pub fn directories_for_files(case: &mut Case) -> Outcome {
 }
 
 /// A file of a terabyte without content.
-pub fn huge_files(case: &mut Case) -> Outcome {
+pub fn d55_huge_files(case: &mut Case) -> Outcome {
     try_all(case, &MODES[..1], |_, at| {
         std::fs::File::create(at)?.set_len(1 << 40)?;
         Ok(None)

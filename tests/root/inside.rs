@@ -21,7 +21,7 @@ pub fn only_the_first_three_descriptors(case: &mut Case) -> Outcome {
 }
 
 /// Neither environment nor binary of spawn is seen through PID 1, the stub's included.
-pub fn pid_1_shows_nothing_of_the_caller(case: &mut Case) -> Outcome {
+pub fn d03_d53_pid_1_shows_nothing_of_the_caller(case: &mut Case) -> Outcome {
     let tree = attack::tree(case)?;
     for way in WAYS {
         let spawn = case.spawn().env("SECRET_OF_THE_CALLER", "canary-7461");
@@ -35,7 +35,7 @@ pub fn pid_1_shows_nothing_of_the_caller(case: &mut Case) -> Outcome {
 }
 
 /// A program, an interpreter and a loader named /proc/self/exe never lead to spawn's binary (CVE-2019-5736).
-pub fn self_exe_is_not_spawn(case: &mut Case) -> Outcome {
+pub fn d53_self_exe_is_not_spawn(case: &mut Case) -> Outcome {
     let tree = attack::tree(case)?;
     std::os::unix::fs::symlink("/proc/self/exe", tree.join("self"))?;
     let script = tree.join("script");
@@ -151,7 +151,7 @@ pub fn kernel_settings_refuse(case: &mut Case) -> Outcome {
 }
 
 /// Calls that reach beyond a container.
-pub fn system_calls_that_reach_the_host_are_refused(case: &mut Case) -> Outcome {
+pub fn d31_system_calls_that_reach_the_host_are_refused(case: &mut Case) -> Outcome {
     let tree = attack::tree(case)?;
     let everywhere = [
         ("bpf", "EPERM"),
@@ -169,6 +169,7 @@ pub fn system_calls_that_reach_the_host_are_refused(case: &mut Case) -> Outcome 
         ("personality", "ok"),
         ("io-uring", "ENOSYS"),
         ("userfaultfd", "ENOSYS"),
+        ("pkey", "ENOSYS"),
         ("vsock", "EAFNOSUPPORT"),
         ("tiocsti=0", "ENOTTY"),
         ("pids", "own"),
@@ -191,7 +192,7 @@ pub fn system_calls_that_reach_the_host_are_refused(case: &mut Case) -> Outcome 
 }
 
 /// Keys of the host's root are neither seen nor made.
-pub fn keyrings_of_the_host_are_out_of_reach(case: &mut Case) -> Outcome {
+pub fn d30_keyrings_of_the_host_are_out_of_reach(case: &mut Case) -> Outcome {
     let tree = attack::tree(case)?;
     expect(case, &tree, &WITHOUT_USERS, &[("keyctl", "ENOSYS"), ("add-key", "ENOSYS")])?;
     expect(case, &tree, &WITH_USERS, &[("keyctl", "ok"), ("show=/proc/keys", "[]")])
@@ -244,7 +245,7 @@ pub fn abstract_sockets_of_the_host_are_out_of_reach(case: &mut Case) -> Outcome
 }
 
 /// What leads out of a container is refused as descriptor 0 to 2; a terminal is never handed in.
-pub fn directories_and_terminals_are_not_handed_in(case: &mut Case) -> Outcome {
+pub fn d52_directories_and_terminals_are_not_handed_in(case: &mut Case) -> Outcome {
     let tree = attack::tree(case)?;
     let mut program = case.spawn().arg("-D").arg(&tree).args(["--console=pipe", "/attack", "fds"]).command();
     let child = program.stdin(std::fs::File::open("/")?).stderr(std::process::Stdio::piped()).output()?;

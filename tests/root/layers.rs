@@ -102,7 +102,7 @@ pub fn forms_of_overlays(case: &mut Case) -> Outcome {
 }
 
 /// `+` is resolved inside the root, and what is below it belongs to the container.
-pub fn layers_inside_the_image_stay_inside(case: &mut Case) -> Outcome {
+pub fn d01_layers_inside_the_image_stay_inside(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     let canary = case.dir().join("canary");
     std::fs::create_dir(&canary)?;
@@ -131,7 +131,7 @@ pub fn layers_inside_the_image_stay_inside(case: &mut Case) -> Outcome {
     Ok(())
 }
 
-pub fn overlays_that_cannot_be(case: &mut Case) -> Outcome {
+pub fn d42_overlays_that_cannot_be(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     let layers = Layers::new(case)?;
     let before = HostState::take(case.dir());
@@ -150,6 +150,13 @@ pub fn overlays_that_cannot_be(case: &mut Case) -> Outcome {
     Program::new("umount").arg(&up).run().expect_code(0);
     assert_says(&run.expect_code(125), "name a directory inside of it");
     assert_eq!(names(&layers.dir), ["high", "low", "up"]);
+    // One that is only read has no work directory to be made.
+    let fixed = format!("--overlay-ro={low}:{}:/mnt", layers.at("high"));
+    let script = "touch /ready; while :; do sleep 1; done";
+    let container =
+        Background::start(&tree.spawn(case, &[&fixed]).args(["sh", "-c", script]), &tree.path.join("ready"));
+    assert_eq!(names(&layers.dir), ["high", "low", "up"]);
+    drop(container);
     before.assert_unchanged();
     Ok(())
 }

@@ -69,7 +69,7 @@ pub fn mounts_and_flags_are_these(case: &mut Case) -> Outcome {
 }
 
 /// What a container sees of a private /sys, and that nothing else is there.
-pub fn a_network_of_its_own_has_a_sys_of_its_own(case: &mut Case) -> Outcome {
+pub fn d47_a_network_of_its_own_has_a_sys_of_its_own(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     for users in ["--private-users=pick", "--private-users=no"] {
         let script =
@@ -158,7 +158,7 @@ pub fn device_policy_holds(case: &mut Case) -> Outcome {
 }
 
 /// Path, type, mode and owner of everything in /run/host.
-pub fn content_of_run_host(case: &mut Case) -> Outcome {
+pub fn d26_content_of_run_host(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     let script = "cd /run/host; for f in . container-manager container-uuid os-release notify proc-kmsg incoming \
                   inaccessible inaccessible/reg inaccessible/dir inaccessible/fifo inaccessible/sock; do \

@@ -37,7 +37,7 @@ fn map(tree: &Tree, case: &Case, name: Name, options: &[&str]) -> Result<Vec<Str
 }
 
 /// Every mode, under both names; the map is one line and the same for users and groups.
-pub fn user_namespace_modes(case: &mut Case) -> Outcome {
+pub fn d02_user_namespace_modes(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     let whole = "0 0 4294967295";
     for name in BOTH {
@@ -67,7 +67,7 @@ pub fn user_namespace_modes(case: &mut Case) -> Outcome {
 }
 
 /// The name decides on the range, as with systemd-nspawn; one that is taken is left alone.
-pub fn pick_takes_the_range_of_the_name(case: &mut Case) -> Outcome {
+pub fn d41_pick_takes_the_range_of_the_name(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     let first = map(&tree, case, Name::Spawn, &["-M", "nlock"])?;
     assert_eq!(first[0], "0 755302400 65536");
@@ -125,7 +125,7 @@ pub fn ownership_off_map_auto(case: &mut Case) -> Outcome {
 }
 
 /// A mount below the tree (tmpfs can be mapped) does not stand in the way.
-pub fn mounts_below_the_tree_are_mapped_too(case: &mut Case) -> Outcome {
+pub fn d11_mounts_below_the_tree_are_mapped_too(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     let below = tree.path.join("mnt");
     Program::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&below).run().expect_code(0);
@@ -212,7 +212,7 @@ pub fn files_are_given_to_a_range(case: &mut Case) -> Outcome {
 }
 
 /// An idmapped tree that other users of the host can reach is a remark for `-v` that says how to close it.
-pub fn a_tree_that_others_can_reach_is_remarked(case: &mut Case) -> Outcome {
+pub fn d54_a_tree_that_others_can_reach_is_remarked(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     let warning = format!("chmod 0700 {}", tree.path.display());
     let mode = |path: &std::path::Path, mode: u32| {

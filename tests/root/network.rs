@@ -75,7 +75,7 @@ pub fn macvlans(case: &mut Case) -> Outcome {
     upper(case, "macvlan", "mv-")
 }
 
-pub fn ipvlans(case: &mut Case) -> Outcome {
+pub fn d48_ipvlans(case: &mut Case) -> Outcome {
     upper(case, "ipvlan", "iv-")
 }
 
@@ -163,7 +163,7 @@ pub fn supervisor_and_keeper_killed_leave_no_bridge(case: &mut Case) -> Outcome 
     killing::both(case, &["--network-zone=k"])
 }
 
-pub fn joined_namespaces(case: &mut Case) -> Outcome {
+pub fn d13_joined_namespaces(case: &mut Case) -> Outcome {
     own_network()?;
     let tree = Tree::new(case)?;
     ip("netns add other")?;
@@ -171,7 +171,6 @@ pub fn joined_namespaces(case: &mut Case) -> Outcome {
     let before = HostState::take(case.dir());
     let path = "--network-namespace-path=/run/netns/other";
     for users in ["--private-users=pick", "--private-users=no"] {
-        // Bug 13 of systemd-nspawn: there /sys shows the host's links.
         let script = "ls /sys/class/net; grep -c in-other: /proc/net/dev; cat /sys/class/net/lo/flags; \
                       ip link set o1 up 2>/dev/null || echo no; (echo 1 >/proc/sys/net/ipv4/ip_forward) 2>/dev/null || echo no";
         let said = tree.script(case, &[path, users], script);

@@ -56,7 +56,7 @@ pub fn a_dry_run_as_json_is_the_plan(case: &mut Case) -> Outcome {
     Ok(())
 }
 
-pub fn names_come_from_the_directory(case: &mut Case) -> Outcome {
+pub fn d46_names_come_from_the_directory(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     for (directory, name) in [("plain", "plain"), ("With_Odd..chars-", "Withodd.chars"), ("v1.2", "v1.2")] {
         let path = case.dir().join(directory);
@@ -212,7 +212,7 @@ pub fn what_is_not_built_is_refused(case: &mut Case) -> Outcome {
 }
 
 /// Without systemd: one notice, a group of its own, and nothing of it stays.
-pub fn without_systemd_there_is_one_notice(case: &mut Case) -> Outcome {
+pub fn d38_without_systemd_there_is_one_notice(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     let before = HostState::take(case.dir());
     let run = tree.spawn(case, &[]).args(["cat", "/proc/self/cgroup"]).run().expect_code(0);

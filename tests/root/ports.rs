@@ -50,7 +50,7 @@ fn host_side(name: &str) -> Outcome {
     Ok(())
 }
 
-pub fn a_port_of_the_host_leads_to_the_container(case: &mut Case) -> Outcome {
+pub fn d32_a_port_of_the_host_leads_to_the_container(case: &mut Case) -> Outcome {
     own_network()?;
     ip("link set lo up")?;
     let tree = Tree::new(case)?;

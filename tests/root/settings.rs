@@ -67,7 +67,7 @@ pub fn a_file_beside_the_tree(case: &mut Case) -> Outcome {
     Ok(())
 }
 
-pub fn files_and_drop_ins_of_the_administrator(case: &mut Case) -> Outcome {
+pub fn d44_files_and_drop_ins_of_the_administrator(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
     std::fs::create_dir(tree.path.join("shown"))?;
     std::fs::write(case.dir().join("tree.nspawn"), "[Exec]\nHostname=weak\n")?;

@@ -58,7 +58,7 @@ impl Drop for Swapper {
 }
 
 /// A canary on the host is never read, written or shown.
-pub fn swapped_paths_never_lead_to_the_host(case: &mut Case) -> Outcome {
+pub fn d50_swapped_paths_never_lead_to_the_host(case: &mut Case) -> Outcome {
     let canary = Canary::new(case)?;
     let good = attack::tree(case)?;
     let starts = std::env::var("SPAWN_SWAPS").ok().and_then(|n| n.parse().ok()).unwrap_or(STARTS);
