@@ -9,6 +9,7 @@ pub mod conflicts;
 mod explain;
 mod facts;
 mod limits;
+mod mount_options;
 mod mounts;
 mod network;
 mod powers;
@@ -117,6 +118,8 @@ pub struct Tree {
     pub read_only: bool,
     /// What is written is thrown away at the end.
     pub ephemeral: bool,
+    /// What of it is in memory instead.
+    pub volatile: Volatile,
     /// It is made after this one before anything else is done.
     pub template: Option<Sourced<PathBuf>>,
     /// Its files are given to the range of ids, by whom this was asked for.
