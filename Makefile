@@ -17,7 +17,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 binary ?= $(CARGO_TARGET_DIR)/release/spawn
 licences = $(CARGO_TARGET_DIR)/THIRD-PARTY
 
-.PHONY: all demo check check-vm bench lint man install install-drop-in deb rpm sysext clean toolchain
+.PHONY: all demo check check-vm test-13 bench lint man install install-drop-in deb rpm sysext clean toolchain
 
 # Linked statically, position-independent all the same: a third of what it takes to start the program was the dynamic
 # linker's, and every process that it clones has fewer mappings to copy. It needs no C library of the host either.
@@ -38,6 +38,11 @@ check:
 # The tests in virtual machines, with an older kernel (6.1) as well, which is no part of check.
 check-vm:
 	@SPAWN_VM_SUITES="$${SPAWN_VM_SUITES:-trixie bookworm}" tests/check vm
+
+# systemd's own acceptance test of systemd-nspawn, with the link in place. Never part of check.
+test-13: toolchain
+	cargo build --locked
+	@tests/test-13
 
 lint:
 	@tests/check lint

@@ -6,7 +6,7 @@ use crate::error::{Code, Diagnostic, Origin, Result, Sourced};
 use crate::log::journal_link::{JOURNAL_DIRECTORY, LinkPlan, LinkRequest, TreeKind, is_optional, plan};
 use crate::log::journal_link_apply::{Applied, HostJournal, LinkUndo, Owner, apply, observe};
 use crate::log::{self, MessageId};
-use crate::model::LinkJournal;
+use crate::model::{LinkJournal, Volatile};
 use crate::plan::Shared;
 use crate::prepare::SharedDirectory;
 use crate::undo::{Release, Ticket, Undo};
@@ -59,7 +59,10 @@ fn make(session: &Session<'_>, done: &mut Vec<LinkUndo>) -> Result<Option<Shared
     };
     let host = HostJournal::open(Path::new(JOURNAL_DIRECTORY))?;
     let entry = observe(host.as_ref(), session.uuid)?;
+    // Where /var is in memory the host's directory is mounted over what is made there.
+    let in_memory = tree.volatile != Volatile::No;
     let decided = match plan(&request, &entry)? {
+        decided @ LinkPlan::Host { .. } if in_memory => decided,
         LinkPlan::Guest { .. } | LinkPlan::Host { .. } if tree.read_only => match is_optional(mode) {
             true => LinkPlan::Skip("its tree is read-only".into()),
             false => {
@@ -87,7 +90,8 @@ fn make(session: &Session<'_>, done: &mut Vec<LinkUndo>) -> Result<Option<Shared
         _ => 0,
     };
     let owner = Owner { uid: id, gid: id };
-    Ok(match apply(&decided, &host, (session.tree.fd(), session.tree.path()), owner, done)? {
+    let written = (!in_memory).then(|| (session.tree.fd(), session.tree.path()));
+    Ok(match apply(&decided, &host, written, owner, done)? {
         Applied::Done => None,
         Applied::Bind { source, target } => Some(SharedDirectory { what: Shared::Journal, directory: source, target }),
     })

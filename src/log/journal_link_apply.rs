@@ -86,19 +86,21 @@ pub fn observe(journal: Option<&HostJournal>, id: Id128) -> Result<HostEntry> {
     }
 }
 
-/// Does what the plan says. `tree` is the root of the tree without an id map and
-/// `tree_path` its path. Everything done is pushed on `undo` at once, so that it can be taken back after an error too.
+/// Does what the plan says. `tree` is the root of the tree without an id map and its path, none where the machine's
+/// /var is not the tree's. Everything done is pushed on `undo` at once, so that it can be taken back after an error too.
 pub fn apply(
     plan: &LinkPlan,
     HostJournal { dir: journal, path: journal_path }: &HostJournal,
-    (tree, tree_path): (BorrowedFd<'_>, &Path),
+    tree: Option<(BorrowedFd<'_>, &Path)>,
     owner: Owner,
     undo: &mut Vec<LinkUndo>,
 ) -> Result<Applied> {
+    if let (LinkPlan::Guest { id, .. } | LinkPlan::Host { id, .. }, Some((tree, tree_path))) = (plan, tree) {
+        make_in_tree(*id, tree, tree_path, owner, undo)?;
+    }
     match plan {
         LinkPlan::Nothing | LinkPlan::Skip(_) => Ok(Applied::Done),
         LinkPlan::Guest { id, target, existing } => {
-            make_in_tree(*id, tree, tree_path, owner, undo)?;
             if *existing == Existing::Replaceable {
                 clear((journal, journal_path), *id, undo)?;
             }
@@ -110,7 +112,6 @@ pub fn apply(
             Ok(Applied::Done)
         }
         LinkPlan::Host { id, existing } => {
-            make_in_tree(*id, tree, tree_path, owner, undo)?;
             let place = journal_path.join(id.plain());
             if *existing == Existing::Nothing {
                 rustix::fs::mkdirat(journal, id.plain(), Mode::from_raw_mode(0o755))

@@ -40,6 +40,7 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
         template: template(s, f, &mut told),
         give: users::gives(s, f, &user),
         ephemeral,
+        volatile: mounts::volatile(s),
         lock: s.lock.as_ref().is_none_or(|l| l.value),
         origin: mounts::tree_origin(s),
     };

@@ -10,6 +10,7 @@ mod explain;
 mod facts;
 mod labels;
 mod limits;
+mod mount_options;
 mod mounts;
 mod network;
 mod powers;
@@ -129,6 +130,8 @@ pub struct Tree {
     pub read_only: bool,
     /// What is written is thrown away at the end.
     pub ephemeral: bool,
+    /// What of it is in memory instead.
+    pub volatile: Volatile,
     /// It is made after this one before anything else is done.
     pub template: Option<Sourced<PathBuf>>,
     /// Its files are given to the range of ids, by whom this was asked for.

@@ -5,7 +5,7 @@
 //! late steps is done before the container's namespaces exist.
 
 use super::step::{Action, Content, LayerOwners, Missing, MountStep, Shared, Source, Step, WriteHow};
-use super::{Facts, Network, UserNamespace};
+use super::{Facts, Network, UserNamespace, mount_options};
 use crate::config::{Invocation, Settings};
 use crate::error::{Origin, Sourced};
 use crate::model::*;
@@ -265,8 +265,9 @@ fn one(mount: &CustomMount, origin: &Origin, owners: LayerOwners) -> Step {
             step(&b.target, source, attributes, Missing::Create)
         }
         CustomMount::Tmpfs(t) => {
-            let source = Source::Tmpfs { options: t.options.clone(), content: Content::Empty };
-            step(&t.target, source, A::MOUNT_ATTR_NODEV | A::MOUNT_ATTR_STRICTATIME, Missing::Create)
+            let base = A::MOUNT_ATTR_NODEV | A::MOUNT_ATTR_STRICTATIME;
+            let (attributes, options) = mount_options::split(&t.options, base);
+            step(&t.target, Source::Tmpfs { options, content: Content::Empty }, attributes, Missing::Create)
         }
         CustomMount::Overlay(o) => {
             let (lower, upper, read_only) = (o.lower.clone(), o.upper.clone(), o.read_only);

@@ -317,6 +317,13 @@ pub fn host_and_guest_are_made_or_refused(case: &mut Case) -> Outcome {
             fs::remove_file(folder.0.join("from-the-guest"))?;
         }
     }
+    // Where /var is in memory nothing is made in the tree.
+    fs::remove_dir_all(tree.join("var/log/journal"))?;
+    for volatile in [&["--volatile=state"][..], &["--volatile=yes", "--uuid", ID], &["--volatile=overlay"]] {
+        start("--link-journal=host", volatile).expect_code(0);
+        fs::remove_file(folder.0.join("from-the-guest"))?;
+        assert!(!tree.join("var/log/journal").exists(), "{volatile:?}");
+    }
     let run = start("--link-journal=host", &["--read-only"]).expect_code(125);
     assert!(run.stderr.contains("its tree is read-only") && run.stderr.contains("E1101"), "{run}");
     fs::write(folder.0.join("old"), "")?;

@@ -128,6 +128,8 @@ pub fn tmpfs_and_its_options(case: &mut Case) -> Outcome {
             "stat -c '%a %u:%g' /home; df -k /home | tail -n1 | awk '{print $2}'",
         );
         assert_eq!(said, "1700 0:0\n64\n", "{users}");
+        let flags = [users, "--tmpfs=/home:rw,nosuid,dev,noexec,noatime,mode=711"];
+        assert_eq!(tree.script(case, &flags, script), "711 0:0\nrw,nosuid,noexec,noatime\n", "{users}");
     }
     let run = tree.spawn(case, &["--tmpfs=/home:nonsense=1"]).arg("true").run().expect_code(125);
     assert_says(&run, "nonsense=1");

@@ -36,7 +36,7 @@ impl Scene {
         let tree_path = self.dir.join("tree");
         let tree = std::fs::File::open(&tree_path).unwrap();
         let me = tree.metadata().unwrap();
-        apply(plan, &journal, (tree.as_fd(), &tree_path), Owner { uid: me.uid(), gid: me.gid() }, undo)
+        apply(plan, &journal, Some((tree.as_fd(), &tree_path)), Owner { uid: me.uid(), gid: me.gid() }, undo)
     }
 
     fn take_back(&self, undo: Vec<LinkUndo>) {
