@@ -165,7 +165,8 @@ pub const POWERS: &[Line] = &[
     line("--restrict-address-families=AF_INET --restrict-address-families=AF_UNIX").since(261),
     line("--restrict-address-families=~AF_PACKET").since(261),
     line("--restrict-address-families=none").since(261),
-    line("-Z system_u:system_r:container_t:s0:c1,c2"),
+    // Earlier ones fail where there is no SELinux.
+    line("-Z system_u:system_r:container_t:s0:c1,c2").since(262),
 ];
 
 pub const LIMITS: &[Line] = &[
@@ -265,6 +266,7 @@ pub const STREAMS: &[Line] = &[
     line("--console=autopipe").on_terminal(),
     line("--pipe").on_terminal(),
     line("--quiet").on_terminal(),
+    line("--background=44").on_terminal().since(256),
     line("").around("COLUMNS=99 LINES=33 exec \"$@\""),
     line("--pipe").around(
         "exec 3</etc/hostname 4</etc/passwd; export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=a:b; exec \"$@\"",
@@ -321,7 +323,7 @@ pub const ENDS: &[Line] = &[
 ];
 
 /// Lines that spawn refuses by name so far.
-pub const NOT_BUILT: &[Line] = &[line("--background=44").program("true").since(256)];
+pub const NOT_BUILT: &[Line] = &[line("").around("export SYSTEMD_NSPAWN_USE_CGNS=no; exec \"$@\"").program("true")];
 
 /// Lines that both refuse.
 pub const REFUSED: &[Line] = &[
