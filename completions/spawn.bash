@@ -126,6 +126,7 @@ _spawn_option() {
     --overlay-ro) takes=value kind=path ;;
     --console) takes=value kind=words words='interactive read-only passive pipe autopipe' ;;
     --pipe | -P) ;;
+    --background) takes=value ;;
     --set-credential) takes=value ;;
     --load-credential) takes=value ;;
     *) return 1 ;;
@@ -141,7 +142,7 @@ _spawn_names='--help -h --version --no-pager --no-ask-password --quiet -q --verb
     --no-new-privileges= --system-call-filter= --restrict-address-families= --selinux-context= -Z
     --selinux-apifs-context= -L --rlimit= --oom-score-adjust= --cpu-affinity= --personality= --resolv-conf=
     --timezone= --link-journal= -j --bind= --bind-ro= --inaccessible= --tmpfs= --overlay= --overlay-ro= --console=
-    --pipe -P --set-credential= --load-credential='
+    --pipe -P --background= --set-credential= --load-credential='
 # end generated part
 
 # Sets the array `line` to the words after the command up to the cursor, put together again where bash parts them at

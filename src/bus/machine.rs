@@ -101,16 +101,20 @@ struct ByName<'a> {
     name: &'a str,
 }
 
+/// A number of a process that never changes meaning: the inode of its pidfd, on kernels that give each process one (6.9).
+pub fn pidfd_id(pidfd: BorrowedFd<'_>) -> Option<u64> {
+    const PID_FS_MAGIC: i64 = 0x5049_4446;
+    let on_pidfs = rustix::fs::fstatfs(pidfd).is_ok_and(|stat| stat.f_type == PID_FS_MAGIC);
+    on_pidfs.then(|| rustix::fs::fstat(pidfd).ok().map(|stat| stat.st_ino)).flatten()
+}
+
 impl MachineRegistration<'_> {
     fn root(&self) -> Option<&str> {
         self.root_directory.as_deref().and_then(Path::to_str)
     }
 
-    /// The leader's number never changes meaning: the inode of its pidfd, on kernels that give each process one (6.9).
     fn pidfd_id(&self) -> Option<u64> {
-        const PID_FS_MAGIC: i64 = 0x5049_4446;
-        let on_pidfs = rustix::fs::fstatfs(self.leader_pidfd).is_ok_and(|stat| stat.f_type == PID_FS_MAGIC);
-        on_pidfs.then(|| rustix::fs::fstat(self.leader_pidfd).ok().map(|stat| stat.st_ino)).flatten()
+        pidfd_id(self.leader_pidfd)
     }
 
     fn failed(&self, cause: impl Into<String>) -> Diagnostic {

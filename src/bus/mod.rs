@@ -14,7 +14,7 @@ mod scope;
 mod varlink;
 
 pub use inbox::BusEvent;
-pub use machine::{Authentication, MachineRegistration, RegisteredBy, register, unregister};
+pub use machine::{Authentication, MachineRegistration, RegisteredBy, pidfd_id, register, unregister};
 pub use scope::{DeviceAccess, KillPolicy, ScopeRequest, ScopeStart};
 
 use crate::error::{Code, Diagnostic, Result};

@@ -236,4 +236,8 @@ pub struct Settings {
     pub seccomp: One<bool>,
     /// `$SYSTEMD_LOG_SECCOMP`
     pub log_seccomp: One<bool>,
+    /// `$SYSTEMD_TINT_BACKGROUND`
+    pub tint_background: One<bool>,
+    /// `$SYSTEMD_ADJUST_TERMINAL_TITLE`
+    pub terminal_title: One<bool>,
 }

@@ -6,13 +6,15 @@ use crate::error::{Code, Diagnostic, Result};
 use crate::log::console_sink::ConsoleSink;
 use crate::log::{self, MessageId, StderrIs};
 use crate::model::ConsoleMode;
-use crate::supervise::{self, Console, Viewer, pty::Pty};
+use crate::supervise::{self, Background, Console, Own, Viewer, pty::Pty};
+use crate::sys::small_file;
 use crate::sys::termios::TermState;
 use crate::undo::{Release, Ticket, Undo};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::termios::{Winsize, tcgetwinsize};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// The size of the terminal that we are on, else what `$COLUMNS` and `$LINES` say, else the usual one.
 pub fn window_size() -> Winsize {
@@ -25,6 +27,9 @@ fn fallback_size() -> Winsize {
     let (columns, lines) = (std::env::var_os("COLUMNS"), std::env::var_os("LINES"));
     supervise::size_from_environment(columns.as_deref(), lines.as_deref()).unwrap_or(supervise::USUAL_SIZE)
 }
+
+/// How long a terminal may take to say its colour (a third of a second, as long as systemd waits).
+const ANSWER: Duration = Duration::from_millis(333);
 
 /// The forwarder, and what it has taken.
 #[derive(Default)]
@@ -99,6 +104,14 @@ impl HeldConsole {
             let release = Release::RestoreTerminal { terminal, attributes };
             self.terminals.push(undo.push(release, "the settings of the terminal")?);
         }
+        if let Some(dress) = &session.plan.dress {
+            let background = match dress.look.as_ref().map(|l| &l.background) {
+                Some(Background::Colour(colour)) => Some(colour.clone()),
+                Some(Background::Tint) => console.ask_background(ANSWER).map(supervise::tint),
+                Some(Background::None) | None => None,
+            };
+            console.dress(dress.make(&own()?, background));
+        }
         Ok(console)
     }
 
@@ -125,6 +138,18 @@ impl HeldConsole {
             undo.forget(ticket);
         }
     }
+}
+
+/// How this process and this session are told apart from others.
+fn own() -> Result<Own> {
+    let boot_id = small_file::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+    let own = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty());
+    Ok(Own {
+        session: crate::prepare::random_id()?.plain(),
+        boot_id: boot_id.map(|id| id.trim().replace('-', "")),
+        pid: std::process::id(),
+        pidfd_id: own.ok().and_then(|own| crate::bus::pidfd_id(own.as_fd())),
+    })
 }
 
 /// Console output that nobody can answer goes to the journal, under the machine's name.

@@ -48,6 +48,7 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
     let kept_id = f.tree.machine_id.filter(|_| mounts::volatile(s) != Volatile::Yes);
     let uuid = kept_id.or(s.uuid.as_ref().map(|u| u.value));
     let hostname = s.hostname.as_ref().map(|h| h.value.clone()).unwrap_or_else(|| Hostname::of_machine(&machine));
+    let dress = dress::dress(s, f, &machine, &stdio);
     Ok(Plan {
         invocation: s.invocation,
         steps: mounts::steps(s, f, &user, &network),
@@ -73,6 +74,7 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
         uuid,
         network,
         console,
+        dress,
         stdio,
         notices: told.notices,
         warnings: told.warnings,

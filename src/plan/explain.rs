@@ -4,6 +4,7 @@
 use super::{Action, Network, Plan, Source, Unit, UserNamespace, describe_attributes, escape};
 use crate::error::Origin;
 use crate::model::BindSource;
+use crate::supervise::{Background, Dress};
 use std::fmt::Write as _;
 
 /// The plan as text, a line for each thing that is done, with who asked for it.
@@ -35,6 +36,15 @@ pub fn explain(plan: &Plan) -> String {
     line("unit", unit(&plan.unit));
     line("machined", plan.register.to_string());
     line("console", plan.console.to_string());
+    if let Some(Dress { look: Some(look), .. }) = &plan.dress {
+        let background = match &look.background {
+            Background::None => "its own background".to_string(),
+            Background::Colour(colour) => format!("background {colour}"),
+            Background::Tint => "its background tinted blue".into(),
+        };
+        let title = look.title.as_ref().map_or_else(String::new, |t| format!(", title \"{}\"", t.text));
+        line("terminal", format!("{background}{title}"));
+    }
     line("caps", plan.capabilities.bounding.to_string());
     line(
         "filter",

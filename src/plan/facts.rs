@@ -26,6 +26,8 @@ pub struct Terminal {
     pub colorterm: Option<OsString>,
     /// `$NO_COLOR`
     pub no_color: Option<OsString>,
+    /// Text is UTF-8 (locale(7)).
+    pub utf8: bool,
 }
 
 /// The tree, as far as it can be told without locking it.

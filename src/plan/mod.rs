@@ -6,6 +6,7 @@
 mod build;
 pub mod capabilities;
 pub mod conflicts;
+mod dress;
 mod explain;
 mod facts;
 mod labels;
@@ -34,7 +35,7 @@ pub use step::{Action, Content, LayerOwners, Missing, MountStep, Shared, Source,
 use crate::config::{Invocation, Settings};
 use crate::error::{Diagnostic, Origin};
 use crate::model::*;
-use crate::supervise::StdioPlan;
+use crate::supervise::{Dress, StdioPlan};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -76,6 +77,8 @@ pub struct Plan {
     pub filter: Option<FilterPlan>,
     /// The console.
     pub console: ConsoleMode,
+    /// What the caller's terminal shows of it.
+    pub dress: Option<Dress>,
     /// The control group.
     pub unit: Unit,
     /// Registration with systemd-machined.

@@ -36,6 +36,7 @@ pub fn probe(s: &Settings) -> Result<Facts> {
             term: std::env::var_os("TERM").filter(|t| !t.is_empty()),
             colorterm: std::env::var_os("COLORTERM").filter(|t| !t.is_empty()),
             no_color: std::env::var_os("NO_COLOR").filter(|t| !t.is_empty()),
+            utf8: speaks_utf8(),
         },
         listen_fds: listen_fds(),
         listen_names: std::env::var_os("LISTEN_FDNAMES"),
@@ -56,6 +57,16 @@ pub fn has_systemd() -> bool {
 /// Whether the system bus has a socket.
 pub fn has_bus() -> bool {
     Path::new("/run/dbus/system_bus_socket").exists()
+}
+
+/// Whether the character set of the locale is UTF-8: the first of these variables that is set counts (locale(7)).
+fn speaks_utf8() -> bool {
+    let locale =
+        ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|n| std::env::var(n).ok().filter(|l| !l.is_empty()));
+    locale.is_some_and(|l| {
+        let charset = l.split_once('.').map_or("", |(_, charset)| charset).split('@').next().unwrap_or_default();
+        charset.eq_ignore_ascii_case("UTF-8") || charset.eq_ignore_ascii_case("UTF8")
+    })
 }
 
 fn kernel() -> KernelVersion {

@@ -4,11 +4,13 @@
 //! Every direction has one bounded buffer, so a side that does not read holds up the other side and nothing grows. No
 //! read or write blocks. Who watches what (systemd-nspawn(1), `--console=`) is decided by what is [attached](Viewer).
 
+use super::dress::{self, Dressed};
 use super::event::{EventLoop, Ready, Token};
 use super::flow::{Flow, Role};
 use super::hotkeys::{Hotkey, Hotkeys};
+use super::painter::Painter;
 use super::pty::Pty;
-use super::stream::{Direction, Stream};
+use super::stream::{Direction, Moved, Stream};
 use super::sudo;
 use super::terminal::{Position, SavedState, Terminal};
 use crate::error::{Code, Diagnostic, Result};
@@ -19,6 +21,8 @@ use std::time::{Duration, Instant};
 /// How often a terminal that somebody else has is looked at again: a shell does not tell when it gives a running
 /// background job the foreground.
 const RECHECK: Duration = Duration::from_millis(500);
+/// How long the last words to the terminal may take.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Who watches the container's pseudo-terminal.
 pub enum Viewer<'f> {
@@ -56,6 +60,9 @@ pub struct Console<'a> {
     fallback_size: Option<Winsize>,
     recheck_at: Option<Instant>,
     asked_sudo: Option<Instant>,
+    painter: Option<Painter>,
+    /// Written to the viewer at the end.
+    closing: Option<Vec<u8>>,
 }
 
 impl<'a> Console<'a> {
@@ -135,6 +142,59 @@ impl<'a> Console<'a> {
         Ok(())
     }
 
+    /// Dresses the viewer's terminal until this is dropped.
+    pub fn dress(&mut self, dressed: Dressed) {
+        if let Some(flow) = self.flows.iter_mut().find(|f| f.role == Role::Output) {
+            flow.put(&dressed.opening);
+            (self.painter, self.closing) = (dressed.painter, Some(dressed.closing));
+        }
+    }
+
+    /// Asks the viewer's terminal for the colour of its background (red, green, blue between 0 and 1), within `limit`. What
+    /// is typed meanwhile is input of the container. A terminal that somebody else has is not asked.
+    pub fn ask_background(&mut self, limit: Duration) -> Option<[f64; 3]> {
+        let deadline = Instant::now() + limit;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let flow = |role| self.flows.iter().position(|f| f.role == role);
+        let (input, output) = (flow(Role::Input)?, flow(Role::Output)?);
+        if self.terminal.as_mut()?.enter_raw().ok()? == Position::Background {
+            return None;
+        }
+        let screen = self.flows[output].to.and_then(|i| self.streams[i].as_mut())?;
+        if !screen.wait_writable(left()) || screen.write(dress::QUESTION) != Moved::Bytes(dress::QUESTION.len()) {
+            return None;
+        }
+        let keyboard = self.streams[self.flows[input].from].as_mut()?;
+        let (mut typed, mut found) = (Vec::new(), None);
+        while found.is_none() && keyboard.wait_readable(left()) {
+            let mut chunk = [0; 256];
+            match keyboard.read(&mut chunk) {
+                Moved::Bytes(n) => typed.extend_from_slice(&chunk[..n]),
+                Moved::NotNow => {}
+                Moved::Gone(_) => break,
+            }
+            found = dress::answer(&typed);
+        }
+        let colour = found.map(|(colour, at)| {
+            typed.drain(at);
+            colour
+        });
+        self.flows[input].put(&typed);
+        colour
+    }
+
+    fn undress(&mut self) {
+        let Some(mut closing) = self.closing.take() else { return };
+        if let Some(flow) = self.flows.iter_mut().find(|f| f.role == Role::Output) {
+            if flow.last.is_some_and(|b| b != b'\n') {
+                closing.splice(..0, *b"\r\n");
+            }
+            flow.put(&closing);
+            // A viewer that does not read keeps the dress.
+            let _undressed = flow.write_out(&mut self.streams, Instant::now() + LAST_WORDS);
+        }
+    }
+
     /// What a keeper needs to restore the caller's terminal after a SIGKILL of this process.
     pub fn saved_states(&self) -> Vec<SavedState<'_>> {
         self.terminal.iter().flat_map(Terminal::saved_states).collect()
@@ -171,7 +231,8 @@ impl<'a> Console<'a> {
     pub(super) fn pump(&mut self, events: &EventLoop, now: Instant) -> Vec<Hotkey> {
         let mut found = Vec::new();
         for flow in &mut self.flows {
-            let mut filter = Filter { keys: &mut self.keys, tap: &mut self.tap, now, found: &mut found };
+            let mut filter =
+                Filter { keys: &mut self.keys, tap: &mut self.tap, painter: &mut self.painter, now, found: &mut found };
             flow.pump(&mut self.streams, &mut filter, events);
             if flow.waits_for_foreground && self.recheck_at.is_none() {
                 self.recheck_at = Some(now + RECHECK);
@@ -246,7 +307,13 @@ impl<'a> Console<'a> {
         let mut flushed = Flushed::All;
         for flow in &mut self.flows {
             if matches!(flow.role, Role::Output | Role::RelayOut) {
-                let mut filter = Filter { keys: &mut none, tap: &mut self.tap, now: deadline, found: &mut found };
+                let mut filter = Filter {
+                    keys: &mut none,
+                    tap: &mut self.tap,
+                    painter: &mut self.painter,
+                    now: deadline,
+                    found: &mut found,
+                };
                 if flow.drain(&mut self.streams, &mut filter, deadline) == Flushed::NotYet {
                     flushed = Flushed::NotYet;
                 }
@@ -258,6 +325,12 @@ impl<'a> Console<'a> {
     fn push(&mut self, stream: Stream) -> usize {
         self.streams.push(Some(stream));
         self.streams.len() - 1
+    }
+}
+
+impl Drop for Console<'_> {
+    fn drop(&mut self) {
+        self.undress();
     }
 }
 
@@ -278,6 +351,7 @@ pub(super) enum Flushed {
 pub(super) struct Filter<'c, 'a> {
     keys: &'c mut Option<Hotkeys>,
     tap: &'c mut Option<Tap<'a>>,
+    painter: &'c mut Option<Painter>,
     now: Instant,
     found: &'c mut Vec<Hotkey>,
 }
@@ -299,7 +373,14 @@ impl Filter<'_, '_> {
                 if let Some(tap) = &mut self.tap {
                     tap(bytes);
                 }
-                sink(bytes);
+                match &mut self.painter {
+                    Some(painter) => {
+                        let mut painted = Vec::with_capacity(bytes.len());
+                        painter.paint(bytes, &mut painted);
+                        sink(&painted);
+                    }
+                    None => sink(bytes),
+                }
             }
             _ => sink(bytes),
         }

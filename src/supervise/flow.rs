@@ -30,7 +30,7 @@ const ROUNDS: usize = 8;
 pub(super) struct Flow {
     pub(super) role: Role,
     pub(super) from: usize,
-    to: Option<usize>,
+    pub(super) to: Option<usize>,
     buffer: Vec<u8>,
     /// Bytes at the start of the buffer that have been written already.
     written: usize,
@@ -57,6 +57,26 @@ impl Flow {
 
     fn pending(&self) -> &[u8] {
         &self.buffer[self.written..]
+    }
+
+    /// Adds bytes that do not come from the source.
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Writes what is in the buffer, waiting for the sink at most until `deadline`.
+    pub(super) fn write_out(&mut self, streams: &mut [Option<Stream>], deadline: Instant) -> Flushed {
+        loop {
+            self.empty(streams);
+            if self.pending().is_empty() {
+                return Flushed::All;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let takes = |sink: &Stream| !left.is_zero() && sink.wait_writable(left);
+            if !self.to.and_then(|to| streams[to].as_ref()).is_some_and(takes) {
+                return Flushed::NotYet;
+            }
+        }
     }
 
     /// Whether it reads what the caller types or pipes.
@@ -134,6 +154,10 @@ impl Flow {
                     buffer.extend_from_slice(bytes);
                     *last = bytes.last().copied().or(*last);
                 });
+                if self.role == Role::Output {
+                    // Not what was added to it.
+                    self.last = chunk[..n].last().copied();
+                }
                 true
             }
             Moved::NotNow => false,

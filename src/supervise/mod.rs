@@ -3,12 +3,14 @@
 //! plugged in as a [`Source`]. One thread.
 
 mod console;
+mod dress;
 mod event;
 mod flow;
 mod hotkeys;
 mod job;
 pub mod notify;
 mod outcome;
+mod painter;
 pub mod pty;
 mod signals;
 mod stdio;
@@ -20,6 +22,7 @@ mod terminal;
 mod tests;
 
 pub use console::{Console, Tap, Viewer};
+pub use dress::{Background, Dress, Dressed, Look, Own, Title, tint};
 pub use event::{EventLoop, Pollable, Ready, Request, Source, Token, Watch};
 pub use hotkeys::Hotkey;
 pub use outcome::{Outcome, RESTART_ME, UnitMode, Verdict, verdict};

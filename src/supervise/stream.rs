@@ -154,6 +154,11 @@ impl Stream {
         self.poll(PollFlags::OUT, limit)
     }
 
+    /// Waits until it can be read; false when that took longer than `limit`.
+    pub fn wait_readable(&self, limit: Duration) -> bool {
+        self.poll(PollFlags::IN, limit)
+    }
+
     fn poll(&self, flags: PollFlags, limit: Duration) -> bool {
         let timeout = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: limit.subsec_nanos().into() };
         matches!(poll(&mut [PollFd::new(&self.fd, flags)], Some(&timeout)), Ok(1..))

@@ -90,6 +90,15 @@ impl Pty {
         String::from_utf8_lossy(&self.screen.bytes.lock().expect("the reader does not panic")).into_owned()
     }
 
+    /// All that was shown by programs that have ended by now.
+    pub fn settled(&mut self) -> Result<String, Reason> {
+        const MARK: &str = "<settled>";
+        rustix::io::write(&self.slave, MARK.as_bytes())?;
+        self.expect(MARK, Duration::from_secs(10));
+        let shown = self.shown();
+        Ok(shown.strip_suffix(MARK).unwrap_or(&shown).to_owned())
+    }
+
     pub fn resize(&self, columns: u16, rows: u16) -> Result<(), Reason> {
         let size = Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
         Ok(rustix::termios::tcsetwinsize(&self.master, size)?)

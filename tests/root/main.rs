@@ -27,6 +27,7 @@ mod support;
 mod surroundings;
 mod swaps;
 mod traps;
+mod terminal;
 
 use common::runner::{self, cases};
 use common::{Case, HostState, Outcome, Pty, crowd, in_use, killing, skip};
@@ -67,6 +68,9 @@ fn main() -> ExitCode {
             streams::every_console_mode,
             streams::a_killed_supervisor_leaves_the_terminal_as_it_was,
             streams::quiet_leaves_only_warnings_and_errors,
+            terminal::a_terminal_is_dressed_and_undressed,
+            terminal::a_terminal_that_tells_its_colour_is_tinted,
+            terminal::who_wants_no_dress_gets_none,
             namespaces::namespaces_are_as_asked,
             namespaces::d02_user_namespace_modes,
             namespaces::d41_pick_takes_the_range_of_the_name,

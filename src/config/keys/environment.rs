@@ -60,6 +60,8 @@ pub const VARIABLES: &[Variable] = &[
     set("SYSTEMD_SUPPRESS_SYNC", "as --suppress-sync=", |s, v| v.flag(&mut s.suppress_sync)),
     set("SYSTEMD_SECCOMP", "no: do not filter system calls", |s, v| v.flag(&mut s.seccomp)),
     set("SYSTEMD_LOG_SECCOMP", "yes: log filtered system calls", |s, v| v.flag(&mut s.log_seccomp)),
+    set("SYSTEMD_TINT_BACKGROUND", "no: do not tint the terminal", |s, v| v.flag(&mut s.tint_background)),
+    set("SYSTEMD_ADJUST_TERMINAL_TITLE", "no: leave the window title alone", |s, v| v.flag(&mut s.terminal_title)),
     lacking("SYSTEMD_NSPAWN_SHARE_NS_IPC", "yes: share the IPC namespace", parse_bool),
     lacking("SYSTEMD_NSPAWN_SHARE_NS_PID", "yes: share the PID namespace", parse_bool),
     lacking("SYSTEMD_NSPAWN_SHARE_NS_UTS", "yes: share the UTS namespace", parse_bool),

@@ -25,7 +25,6 @@ pub(super) const KEYS: &[Key] = &[
         }
     })
     .since("v256")
-    .not_built("the terminal cannot be coloured yet")
     .own_file(Exec, "Background", |s| s.background = None),
     Key::option("set-credential", Credentials, Value("ID:VALUE"), "Pass a credential", |s, v| {
         credential(s, v, Credential::parse_set(v.raw())?)

@@ -47,7 +47,7 @@ fn variables_say_what_the_container_is() {
 fn the_terminals_variables_are_for_who_sees_a_terminal() {
     let mut f = facts();
     let of = |text: &str| Some(text.into());
-    f.terminal = Terminal { term: of("xterm"), colorterm: of("truecolor"), no_color: of("1") };
+    f.terminal = Terminal { term: of("xterm"), colorterm: of("truecolor"), no_color: of("1"), utf8: true };
     let seen = |line: &str, f: &Facts| {
         let process = process(line, &[], f);
         let names = ["TERM", "COLORTERM", "NO_COLOR"];

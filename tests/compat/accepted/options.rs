@@ -82,7 +82,7 @@ pub const ROWS: &[Accepted] = &[
         fields: "node./sys/fs/selinux",
         nspawn: "dir *",
         spawn: "-",
-        reason: "not built: SELinux; there is no mount point for its file system",
+        reason: "the mount point of SELinux's file system is made where SELinux is in force",
     },
     Accepted {
         suites: "",

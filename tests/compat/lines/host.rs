@@ -70,6 +70,7 @@ pub const STREAMS: &[Line] = &[
     line("--console=autopipe").on_terminal(),
     line("--pipe").on_terminal(),
     line("--quiet").on_terminal(),
+    line("--background=44").on_terminal().since(256),
     line("").around("COLUMNS=99 LINES=33 exec \"$@\""),
     line("--pipe").around(
         "exec 3</etc/hostname 4</etc/passwd; export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=a:b; exec \"$@\"",

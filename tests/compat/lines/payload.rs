@@ -59,7 +59,8 @@ pub const POWERS: &[Line] = &[
     line("--quiet").around("SYSTEMD_LOG_SECCOMP=1 exec \"$@\""),
     line("--quiet").around("SYSTEMD_SUPPRESS_SYNC=1 exec \"$@\""),
     line("--restrict-address-families=none").since(261),
-    line("-Z system_u:system_r:container_t:s0:c1,c2"),
+    // Earlier ones fail where there is no SELinux.
+    line("-Z system_u:system_r:container_t:s0:c1,c2").since(262),
 ];
 
 pub const LIMITS: &[Line] = &[
