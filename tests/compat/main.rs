@@ -6,6 +6,7 @@
 mod common;
 
 mod accepted;
+mod bind_user;
 mod boot;
 mod compare;
 mod facts;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
             topics::ends[180],
             topics::not_built[120],
             topics::refused[120],
+            bind_user::records_and_homes[120],
             boot::debian_boots_and_powers_off[180],
             topics::every_accepted_row_is_needed,
         ],
