@@ -124,6 +124,9 @@ _spawn_option() {
     --tmpfs) takes=value ;;
     --overlay) takes=value kind=path ;;
     --overlay-ro) takes=value kind=path ;;
+    --bind-user) takes=value kind=user ;;
+    --bind-user-shell) takes=value ;;
+    --bind-user-group) takes=value kind=group ;;
     --console) takes=value kind=words words='interactive read-only passive pipe autopipe' ;;
     --pipe | -P) ;;
     --background) takes=value ;;
@@ -141,8 +144,9 @@ _spawn_names='--help -h --version --no-pager --no-ask-password --quiet -q --verb
     --network-namespace-path= --port= -p --capability= --drop-capability= --ambient-capability=
     --no-new-privileges= --system-call-filter= --restrict-address-families= --selinux-context= -Z
     --selinux-apifs-context= -L --rlimit= --oom-score-adjust= --cpu-affinity= --personality= --resolv-conf=
-    --timezone= --link-journal= -j --bind= --bind-ro= --inaccessible= --tmpfs= --overlay= --overlay-ro= --console=
-    --pipe -P --background= --set-credential= --load-credential='
+    --timezone= --link-journal= -j --bind= --bind-ro= --inaccessible= --tmpfs= --overlay= --overlay-ro=
+    --bind-user= --bind-user-shell= --bind-user-group= --console= --pipe -P --background= --set-credential=
+    --load-credential='
 # end generated part
 
 # Sets the array `line` to the words after the command up to the cursor, put together again where bash parts them at

@@ -111,8 +111,8 @@ set -g __spawn_takes_value --settings --directory -D --template --pivot-root --c
     --network-bridge --network-zone --network-namespace-path --port -p --capability --drop-capability \
     --ambient-capability --no-new-privileges --system-call-filter --restrict-address-families --selinux-context -Z \
     --selinux-apifs-context -L --rlimit --oom-score-adjust --cpu-affinity --personality --resolv-conf --timezone \
-    --link-journal --bind --bind-ro --inaccessible --tmpfs --overlay --overlay-ro --console --background \
-    --set-credential --load-credential
+    --link-journal --bind --bind-ro --inaccessible --tmpfs --overlay --overlay-ro --bind-user --bind-user-shell \
+    --bind-user-group --console --background --set-credential --load-credential
 complete -c spawn -n __spawn_in_options -s h -l help -d 'Show this help'
 complete -c spawn -n __spawn_in_options -l version -d 'Show the version'
 complete -c spawn -n __spawn_in_options -l no-pager -d 'Do not pipe the help into a pager'
@@ -181,6 +181,9 @@ complete -c spawn -n __spawn_in_options -l inaccessible -x -d 'Hide a file or di
 complete -c spawn -n __spawn_in_options -l tmpfs -x -d 'Mount an empty tmpfs'
 complete -c spawn -n __spawn_in_options -l overlay -r -a '(__spawn_paths)' -d 'Mount an overlay'
 complete -c spawn -n __spawn_in_options -l overlay-ro -r -a '(__spawn_paths)' -d 'The same, read-only'
+complete -c spawn -n __spawn_in_options -l bind-user -x -a '(__spawn_users)' -d 'Show a user of the host and its home'
+complete -c spawn -n __spawn_in_options -l bind-user-shell -x -d 'Shell of such users'
+complete -c spawn -n __spawn_in_options -l bind-user-group -x -a '(__fish_complete_groups)' -d 'Group that such users join'
 complete -c spawn -n __spawn_in_options -l console -x -a 'interactive read-only passive pipe autopipe' -d 'What stdin, stdout and stderr are connected to'
 complete -c spawn -n __spawn_in_options -s P -l pipe -d 'As --console=pipe'
 complete -c spawn -n __spawn_in_options -l background -x -d 'Background colour of the terminal'

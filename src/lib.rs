@@ -31,3 +31,4 @@ pub mod seccomp;
 pub mod supervise;
 pub mod sys;
 pub mod undo;
+pub mod userdb;

@@ -197,7 +197,7 @@ fn mistakes_name_the_option_and_what_is_allowed() {
         ("--user", &[(Code::NotBuiltYet, "--user (a machine of the calling user) is not built yet")]),
         ("--user -- cmd", &[(Code::NotBuiltYet, "--user (a machine of the calling user) is not built yet")]),
         ("--share-system", &[(Code::NotBuiltYet, "--share-system is not built yet")]),
-        ("--bind-user=a --bind-user=b", &[(Code::NotBuiltYet, "--bind-user= is not built yet")]),
+        ("--verity-data=a --verity-data=b", &[(Code::NotBuiltYet, "--verity-data= is not built yet")]),
         (
             "--image=/x --nosuch -kb --oom-score-adjust=x --vers=1 --share-system -p 80 --bind",
             &[

@@ -11,6 +11,7 @@ pub mod properties;
 mod proxies;
 mod runtime;
 mod scope;
+pub mod userdb;
 mod varlink;
 
 pub use inbox::BusEvent;

@@ -71,6 +71,7 @@ codes! {
     IdRange = 1002, "no range of user ids could be had";
     SeccompFailed = 1003, "the system call filter could not be built";
     CredentialFailed = 1004, "a credential could not be read";
+    BindUser = 1005, "a user of the host cannot be shown in the container";
     // 11xx journal and notifications
     JournalLink = 1101, "the journal of the container cannot be linked";
     NotifyFailed = 1102, "a notification could not be exchanged";

@@ -107,7 +107,7 @@ fn describe(action: &Action, part: Part) -> (String, Code) {
                 Source::Sysfs | Source::SysfsParts => "sysfs".into(),
                 Source::Cgroup2 => "the container's cgroup2".into(),
                 Source::Mqueue => "mqueue".into(),
-                Source::Host { path, .. } => path.display().to_string(),
+                Source::Host { path, .. } | Source::Home { path, .. } => path.display().to_string(),
                 Source::Inside { path, .. } => format!("{} of the container", path.display()),
                 Source::OldRoot { .. } => "the whole tree".into(),
                 Source::Usr { .. } => "/usr of the tree".into(),

@@ -60,6 +60,11 @@ impl IdMap {
         Self(vec![MapLine { on_disk: owner.0, seen_as, count: 1 }])
     }
 
+    /// One id is seen as another, nothing else is seen.
+    pub fn of_one(on_disk: u32, seen_as: u32) -> Self {
+        Self(vec![MapLine { on_disk, seen_as, count: 1 }])
+    }
+
     /// What an owner on disk is seen as; `None` for the overflow id.
     pub fn seen(&self, on_disk: u32) -> Option<u32> {
         let line = self.0.iter().find(|l| on_disk >= l.on_disk && on_disk - l.on_disk < l.count)?;
@@ -113,6 +118,11 @@ impl MapNamespace {
         if let Some((_, tried)) = TRIED.take().filter(|(of, _)| of == map) {
             return Ok(tried);
         }
+        Self::of_user(map, map)
+    }
+
+    /// The same with a map for users and one for groups.
+    pub fn of_user(users: &IdMap, groups: &IdMap) -> Result<Self> {
         let failed = |what: &str| Diagnostic::new(Code::Prepare, format!("cannot {what} for mapping owners"));
         let process = EndedInUserNamespace::new().map_err(|e| {
             let shown = failed("make a user namespace").errno(e);
@@ -122,8 +132,7 @@ impl MapNamespace {
                 _ => shown,
             }
         })?;
-        let text = map.text();
-        for file in ["uid_map", "gid_map"] {
+        for (file, text) in [("uid_map", users.text()), ("gid_map", groups.text())] {
             let path = format!("/proc/{}/{file}", process.pid());
             std::fs::write(&path, &text).map_err(|e| failed(&format!("set the {file} of a user namespace")).io(&e))?;
         }

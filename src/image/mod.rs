@@ -27,4 +27,4 @@ pub use map_tree::unmappable_mounts;
 pub use nss::{NssAnswer, NssCheck};
 pub use osrelease::{OsRelease, check_is_os, host_machine_id, machine_id};
 pub use uid_range::{PickedRange, ReservedIds, TreeOwner, candidates, identity_range, pick_range, range_of_tree};
-pub use users::{UserIdentity, resolve_user};
+pub use users::{UserIdentity, group_ids, resolve_user};

@@ -8,11 +8,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// More of a passwd or group file is not read: it would have room for some 50000 users.
-const DATABASE_MAX: u64 = 4 << 20;
+pub(crate) const DATABASE_MAX: u64 = 4 << 20;
 /// Most groups that a process can be in (`NGROUPS_MAX`, linux/limits.h).
 const GROUPS_MAX: usize = 65536;
-const PASSWD: &str = "etc/passwd";
-const GROUP: &str = "etc/group";
+/// passwd(5) in an image.
+pub(crate) const PASSWD: &str = "etc/passwd";
+/// group(5) in an image.
+pub(crate) const GROUP: &str = "etc/group";
 
 /// Who the payload runs as; the ids are those of the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,20 @@ pub fn resolve_user(root: &ImageRoot, wanted: &OsStr) -> Result<UserIdentity> {
     let group = root.read_file(Path::new(GROUP), DATABASE_MAX)?.unwrap_or_default();
     user.groups = groups_of(&group, &user);
     Ok(user)
+}
+
+/// The ids of groups of the image, sorted. A group that it does not have is left out. Fails with E0206 when the file is
+/// not what it must be.
+pub fn group_ids(root: &ImageRoot, names: &[String]) -> Result<Vec<u32>> {
+    let group = root.read_file(Path::new(GROUP), DATABASE_MAX)?.unwrap_or_default();
+    let id = |line: &[u8]| {
+        let [name, _, gid, _] = fields(line)?;
+        names.iter().any(|wanted| wanted.as_bytes() == name).then(|| parse_id(gid)).flatten()
+    };
+    let mut ids: Vec<u32> = group.split(|&b| b == b'\n').filter_map(id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
 }
 
 fn find_user(passwd: &[u8], wanted: &[u8]) -> Option<UserIdentity> {
@@ -101,7 +117,7 @@ fn groups_of(group: &[u8], user: &UserIdentity) -> Vec<u32> {
 }
 
 /// The fields of a line; `None` when there are more or fewer, the first is empty, or one holds a NUL.
-fn fields<const N: usize>(line: &[u8]) -> Option<[&[u8]; N]> {
+pub(crate) fn fields<const N: usize>(line: &[u8]) -> Option<[&[u8]; N]> {
     let mut parts = line.splitn(N, |&b| b == b':');
     let fields = std::array::from_fn(|_| parts.next().unwrap_or(b":"));
     let whole = !fields.contains(&&b":"[..]) && !fields[N - 1].contains(&b':');
@@ -109,7 +125,7 @@ fn fields<const N: usize>(line: &[u8]) -> Option<[&[u8]; N]> {
 }
 
 /// A decimal id; -1 and its 16-bit form mean "none" to the kernel and are no ids.
-fn parse_id(text: &[u8]) -> Option<u32> {
+pub(crate) fn parse_id(text: &[u8]) -> Option<u32> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }

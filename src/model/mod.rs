@@ -19,7 +19,7 @@ pub use caps_words::capability_names;
 pub use custom_mount::{Bind, BindIdmap, BindSource, CustomMount, Overlay, PivotRoot, Tmpfs};
 pub use ids::{Id128, UidRange};
 pub use modes::*;
-pub use names::{Hostname, InterfaceName, LinkPair, LinkReference, MachineName, SliceName, UnitProperty};
+pub use names::{Hostname, InterfaceName, LinkPair, LinkReference, MachineName, SliceName, UnitProperty, is_user_name};
 pub use resources::{
     CpuList, Credential, CredentialSource, EnvAssignment, FilterWords, Personality, PortForward, Protocol, Rlimit,
     RlimitResource, Signal, is_env_name,

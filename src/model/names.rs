@@ -271,6 +271,14 @@ impl fmt::Display for UnitProperty {
     }
 }
 
+/// A name that every tool of Unix takes (`valid_user_group_name` of systemd, its strict form).
+pub fn is_user_name(name: &str) -> bool {
+    let first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    name.starts_with(first)
+        && name.len() <= 31
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -323,6 +331,16 @@ mod tests {
         assert_eq!(name("-"), Ok("-.slice".into()));
         for bad in ["", "/a", "a--b", "-a", "a-", "x.service", ".slice"] {
             assert!(name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_of_users() {
+        for name in ["a", "_x", "Alice-2"] {
+            assert!(is_user_name(name), "{name}");
+        }
+        for name in ["", "1a", "a.b", "a/b", "-a", "..", "ä", &"a".repeat(32)] {
+            assert!(!is_user_name(name), "{name}");
         }
     }
 }

@@ -14,6 +14,11 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
     let machine = machine_name(s, f).map_err(|d| wrong.push(d)).ok();
     let mut told = Told::default();
     let user = users::user_namespace(s, f, &mut told).map_err(|d| wrong.push(d)).ok();
+    let none = UserNamespace::None;
+    let bound_users = bind_users::bound(s, f, user.as_ref().unwrap_or(&none));
+    // Without a namespace because of another mistake there is nothing to be said of users.
+    let bound_users =
+        bound_users.map_err(|d| wrong.extend(d.into_iter().filter(|_| user.is_some()))).unwrap_or_default();
     let (network, refused) = network::network(s, f, machine.as_ref());
     wrong.extend(refused);
     if f.root {
@@ -51,7 +56,8 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
     let dress = dress::dress(s, f, &machine, &stdio);
     Ok(Plan {
         invocation: s.invocation,
-        steps: mounts::steps(s, f, &user, &network),
+        steps: mounts::steps(s, f, &user, &network, &bound_users),
+        bound_users,
         process: process::process(s, f, console),
         unit: unit(s, f, &machine, &mut told),
         limits: limits::limits(s, f, &mut told),

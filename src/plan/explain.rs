@@ -154,6 +154,9 @@ fn action(action: &Action) -> String {
                 Source::Cgroup2 => "cgroup2".into(),
                 Source::Mqueue => "mqueue".into(),
                 Source::Host { path, .. } => path.display().to_string(),
+                Source::Home { path, owner, seen_as } => {
+                    format!("{} (user {} as user {seen_as})", path.display(), owner.0)
+                }
                 Source::Inside { path, .. } => format!("{} of the container", path.display()),
                 Source::Inaccessible => return format!("make {} inaccessible", m.target.display()),
                 Source::OldRoot { .. } => "the whole tree".into(),

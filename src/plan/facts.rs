@@ -4,6 +4,7 @@
 use crate::model::{CapabilitySet, Id128};
 use crate::net::HostLink;
 use crate::supervise::{FdKind, StdioFacts};
+use crate::userdb::{Found, Taken};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -93,6 +94,15 @@ pub struct NetworkFacts {
     pub not_a_namespace: Option<String>,
 }
 
+/// The users of the host that the settings name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserFacts {
+    /// Each with what became of looking it up, in the order said.
+    pub found: Vec<(String, Found)>,
+    /// What the tree's own files have of their names and ids.
+    pub taken: Taken,
+}
+
 /// What this machine is and has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -122,6 +132,8 @@ pub struct Facts {
     pub host: HostFacts,
     /// The host's network.
     pub network: NetworkFacts,
+    /// The users of the host.
+    pub users: UserFacts,
     /// The host's name.
     pub host_name: Option<String>,
     /// Our own hard limits by resource number.

@@ -3,6 +3,7 @@
 //!
 //! Only [`probe`] does I/O. Nothing after the plan reads the settings.
 
+mod bind_users;
 mod build;
 pub mod capabilities;
 pub mod conflicts;
@@ -27,7 +28,7 @@ mod users;
 pub use build::build;
 pub use capabilities::CapabilityPlan;
 pub use explain::explain;
-pub use facts::{Facts, HostFacts, KernelVersion, NetworkFacts, Terminal, TreeFacts};
+pub use facts::{Facts, HostFacts, KernelVersion, NetworkFacts, Terminal, TreeFacts, UserFacts};
 pub use network::{Bridge, Link, Network};
 pub use probe::{probe, whereabouts};
 pub use step::{Action, Content, LayerOwners, Missing, MountStep, Shared, Source, Step, WriteHow, describe_attributes};
@@ -36,6 +37,7 @@ use crate::config::{Invocation, Settings};
 use crate::error::{Diagnostic, Origin};
 use crate::model::*;
 use crate::supervise::{Dress, StdioPlan};
+use crate::userdb::BoundUser;
 use serde::Serialize;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -55,6 +57,8 @@ pub struct Plan {
     pub uuid: Option<Id128>,
     /// The user namespace.
     pub user_namespace: UserNamespace,
+    /// Users of the host that are shown.
+    pub bound_users: Vec<BoundUser>,
     /// The network.
     pub network: Network,
     /// What the stager does, in order.

@@ -9,6 +9,7 @@ use super::{Facts, Network, UserNamespace, mount_options};
 use crate::config::{Invocation, Settings};
 use crate::error::{Origin, Sourced};
 use crate::model::*;
+use crate::userdb::BoundUser;
 use rustix::mount::MountAttrFlags as A;
 use std::path::{Path, PathBuf};
 
@@ -50,13 +51,13 @@ fn inside(path: &str, recursive: bool) -> Source {
 }
 
 /// All steps of the stager.
-pub fn steps(s: &Settings, f: &Facts, user: &UserNamespace, network: &Network) -> Vec<Step> {
+pub fn steps(s: &Settings, f: &Facts, user: &UserNamespace, network: &Network, users: &[BoundUser]) -> Vec<Step> {
     let mut steps = root(s, f, user);
     steps.extend(api(s, network));
     let (early, late_selinux) = if network.is_own() { (None, selinux(f)) } else { (selinux(f), None) };
     steps.extend(early);
     steps.extend(shared(s, f, user));
-    let (below_proc, elsewhere): (Vec<_>, Vec<_>) = custom(s, user).into_iter().partition(|s| below(s, "/proc"));
+    let (below_proc, elsewhere): (Vec<_>, Vec<_>) = custom(s, user, users).into_iter().partition(|s| below(s, "/proc"));
     steps.extend(elsewhere);
     steps.extend(files(s, f, network));
     steps.extend(own(network));
@@ -235,15 +236,22 @@ fn own(network: &Network) -> Vec<Step> {
 }
 
 /// What was asked for, parents first.
-fn custom(s: &Settings, user: &UserNamespace) -> Vec<Step> {
+fn custom(s: &Settings, user: &UserNamespace, users: &[BoundUser]) -> Vec<Step> {
     let owners = match (user.idmapped(), s.invocation) {
         (false, _) => LayerOwners::Unmapped,
         (true, Invocation::Spawn) => LayerOwners::Mapped,
         (true, Invocation::SystemdNspawn) => LayerOwners::MappedIfPossible,
     };
     let mut steps: Vec<Step> = s.mounts.iter().map(|m| one(&m.value, &m.origin, owners)).collect();
+    steps.extend(users.iter().map(home));
     steps.sort_by(|a, b| target(a).cmp(target(b)));
     steps
+}
+
+/// The home of a user of the host.
+fn home(user: &BoundUser) -> Step {
+    let source = Source::Home { path: user.home.clone(), owner: user.host, seen_as: user.id };
+    Step { origin: user.origin.clone(), ..step(user.home_inside(), source, A::empty(), Missing::Fail) }
 }
 
 fn target(step: &Step) -> &Path {

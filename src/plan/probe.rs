@@ -14,6 +14,7 @@ use crate::image::{
 use crate::model::{CapabilitySet, MachineName, PrivateUsers, StartMode, UidRange, Volatile};
 use crate::supervise::{FdKind, StdioFacts};
 use crate::sys::small_file;
+use crate::userdb::{Taken, look_up};
 use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use std::os::fd::AsFd;
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 /// Gathers the facts. Fails only when there is no tree to look at.
 pub fn probe(s: &Settings) -> Result<Facts> {
-    let tree = tree(s)?;
+    let (tree, users) = tree(s)?;
     let kernel = kernel();
     Ok(Facts {
         kernel,
@@ -42,6 +43,7 @@ pub fn probe(s: &Settings) -> Result<Facts> {
         listen_names: std::env::var_os("LISTEN_FDNAMES"),
         host: host(),
         network: super::network::probe(s)?,
+        users,
         host_name: host_name(),
         hard_limits: hard_limits(),
         random: random(),
@@ -133,7 +135,7 @@ fn told() -> Vec<(String, String)> {
         .collect()
 }
 
-fn tree(s: &Settings) -> Result<TreeFacts> {
+fn tree(s: &Settings) -> Result<(TreeFacts, UserFacts)> {
     let (path, origin) = find(s)?;
     let (wanted, template) = match &s.template {
         Some(template) if path.symlink_metadata().is_err() => (path, Some(template.value.clone())),
@@ -173,7 +175,8 @@ fn tree(s: &Settings) -> Result<TreeFacts> {
         root = ImageRoot::from_fd(dir, &real.join(new.strip_prefix("/").unwrap_or(new)), Crossing::Allowed);
     }
     let boot = s.start_mode.as_ref().is_some_and(|m| m.value == StartMode::Boot);
-    Ok(TreeFacts {
+    let users = users(s, &root)?;
+    let facts = TreeFacts {
         os_release: is_os(&root, StartMode::Boot, boot)?,
         usr: is_os(&root, StartMode::Pid1, !boot)?,
         split_usr: root
@@ -190,7 +193,23 @@ fn tree(s: &Settings) -> Result<TreeFacts> {
         unmappable,
         read_only: mount.contains(StatVfsMountFlags::RDONLY),
         is_host_root,
-    })
+    };
+    Ok((facts, users))
+}
+
+/// The users of the host that are to be shown, each once.
+fn users(s: &Settings, root: &ImageRoot) -> Result<UserFacts> {
+    let mut names: Vec<&str> = Vec::new();
+    for name in s.bind_user.iter().map(|user| user.value.as_str()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if names.is_empty() {
+        return Ok(UserFacts::default());
+    }
+    let taken = Taken::in_image(root, &names)?;
+    Ok(UserFacts { found: names.iter().map(|name| ((*name).to_owned(), look_up(name))).collect(), taken })
 }
 
 /// The range of user ids that the container will most likely have.

@@ -142,6 +142,15 @@ pub enum Source {
         /// The owners' map.
         idmap: BindIdmap,
     },
+    /// The home of a user of the host.
+    Home {
+        /// On the host.
+        path: PathBuf,
+        /// The user's and its group's id on the host.
+        owner: (u32, u32),
+        /// Both ids in the container.
+        seen_as: u32,
+    },
     /// A file or directory of the container itself.
     Inside {
         /// In the container.

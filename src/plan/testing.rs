@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Settings and facts for tests of the rules.
 
-use super::{Facts, HostFacts, KernelVersion, NetworkFacts, Terminal, TreeFacts};
+use super::{Facts, HostFacts, KernelVersion, NetworkFacts, Terminal, TreeFacts, UserFacts};
 use crate::config::{Does, Repeat, Said, Settings, keys};
 use crate::error::Origin;
 use crate::model::CapabilitySet;
@@ -63,6 +63,7 @@ pub fn facts() -> Facts {
         },
         host: HostFacts { nr_open: 1 << 20, ..HostFacts::default() },
         network: NetworkFacts::default(),
+        users: UserFacts::default(),
         host_name: Some("host".into()),
         hard_limits: [u64::MAX; 16],
         random: 7,

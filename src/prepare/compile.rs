@@ -198,6 +198,10 @@ fn mount(plan: &Plan, inputs: &Inputs, m: &MountStep, n: u16, optional: bool, ou
             let (made, directory) = host(plan, inputs, &bind)?;
             attach(out, made, target, create(m.missing, directory))
         }
+        Source::Home { path, owner, seen_as } => {
+            let made = super::home::open(path, *owner, *seen_as, inputs.context.range)?;
+            attach(out, made, target, dir)
+        }
         Source::Inside { path, recursive } => OpKind::CloneInside {
             source: c_path(path)?,
             recursive: *recursive,

@@ -4,6 +4,7 @@
 use crate::error::{Code, Diagnostic, Result, Sourced};
 use crate::plan::Plan;
 use crate::sys::mount_attr::{Reach, attributes};
+use crate::userdb::{BoundUser, Entry, Kind, entries};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, makedev, mkdirat, mknodat, openat, symlinkat};
 use rustix::io::Errno;
@@ -218,6 +219,8 @@ pub struct HostInfo<'a> {
     pub boot_id: String,
     /// Whether credentials are mounted below it.
     pub credentials: bool,
+    /// Users of the host that are shown.
+    pub users: &'a [BoundUser],
 }
 
 /// Content of `/run/host`.
@@ -244,11 +247,32 @@ pub fn fill_run_host(at: BorrowedFd<'_>, info: &HostInfo<'_>, owner: Owner) -> s
     if info.credentials {
         dir(at, "credentials", 0o500, owner)?;
     }
+    if !info.users.is_empty() {
+        fill_users(at, info.users, owner)?;
+    }
     file(at, "os-release", 0o644, info.os_release, owner)?;
     file(at, "container-manager", 0o444, format!("{}\n", info.manager).as_bytes(), owner)?;
     file(at, "container-uuid", 0o444, format!("{}\n", info.uuid).as_bytes(), owner)?;
     file(at, "proc-sys-kernel-random-boot-id", 0o444, format!("{}\n", info.boot_id).as_bytes(), owner)?;
     node(at, "proc-kmsg", FileType::Fifo, 0o600, 0, owner)
+}
+
+/// The records of users of the host, and where their homes are mounted.
+fn fill_users(at: BorrowedFd<'_>, users: &[BoundUser], owner: Owner) -> std::result::Result<(), Errno> {
+    dir(at, "home", 0o755, owner)?;
+    dir(at, "userdb", 0o755, owner)?;
+    for user in users {
+        dir(at, &format!("home/{}", user.name), 0o755, owner)?;
+        for Entry { name, kind } in entries(user) {
+            let name = format!("userdb/{name}");
+            match kind {
+                Kind::Public(bytes) => file(at, &name, 0o644, &bytes, owner)?,
+                Kind::Private(bytes) => file(at, &name, 0o600, &bytes, owner)?,
+                Kind::Link(to) => link(at, &to, &name, owner)?,
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The credentials, on a ramfs: a tmpfs could be swapped out. The files may be read by whom `options` let into the

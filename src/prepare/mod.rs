@@ -4,6 +4,7 @@
 
 mod compile;
 mod filesystems;
+mod home;
 mod overlay;
 mod payload;
 mod tree;
@@ -223,6 +224,7 @@ impl Inputs<'_> {
             uuid: self.context.uuid.dashed(),
             boot_id: self.boot_id.clone(),
             credentials: !plan.credentials.is_empty(),
+            users: &plan.bound_users,
         }
     }
 

@@ -4,7 +4,7 @@
 use super::Context;
 use crate::error::{Code, Diagnostic, Result};
 use crate::exec::{Handover, Init, Stdio, Stub};
-use crate::image::{UserIdentity, resolve_user};
+use crate::image::{UserIdentity, group_ids, resolve_user};
 use crate::model::StartMode;
 use crate::plan::{Plan, Process, Shared};
 use crate::supervise::{Stdio as Wanted, StdioPlan, pty::Pty};
@@ -128,7 +128,18 @@ pub fn user(plan: &Plan, context: &Context<'_>) -> Result<UserIdentity> {
             shell: None,
         });
     };
-    resolve_user(&context.tree.image()?, OsStr::new(name)).map_err(|d| d.origin(origin))
+    let image = context.tree.image()?;
+    if let Some(bound) = plan.bound_users.iter().find(|u| u.name == *name) {
+        return Ok(UserIdentity {
+            uid: bound.id,
+            gid: bound.id,
+            groups: group_ids(&image, &bound.groups).map_err(|d| d.origin(origin))?,
+            home: bound.home_inside(),
+            name: name.into(),
+            shell: None,
+        });
+    }
+    resolve_user(&image, OsStr::new(name)).map_err(|d| d.origin(origin))
 }
 
 fn environment(plan: &Plan, context: &Context<'_>, user: &UserIdentity) -> Result<Vec<CString>> {

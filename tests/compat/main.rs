@@ -6,6 +6,7 @@
 mod common;
 
 mod accepted;
+mod bind_user;
 mod boot;
 mod compare;
 mod facts;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
             topics::not_built[120],
             topics::refused[120],
             topics::files[240],
+            bind_user::records_and_homes[120],
             boot::debian_boots_and_powers_off[180],
             topics::every_accepted_row_is_needed,
         ],

@@ -86,7 +86,7 @@ pub fn probe() -> Result<PathBuf, Reason> {
     if path.exists() { Ok(path) } else { skip(format!("{} is not compiled; tests/check does it", path.display())) }
 }
 
-fn version() -> Result<u32, Reason> {
+pub fn version() -> Result<u32, Reason> {
     let said = Program::new("systemctl").arg("--version").run().expect_code(0).stdout;
     Ok(said.split_whitespace().nth(1).unwrap_or_default().split('.').next().unwrap_or_default().parse()?)
 }

@@ -210,14 +210,6 @@ pub fn bind_user(s: &mut Settings, v: &Said) -> Outcome {
     Ok(())
 }
 
-/// A name that every tool of Unix takes (`valid_user_group_name` of systemd, its strict form).
-fn is_user_name(name: &str) -> bool {
-    let first = |c: char| c.is_ascii_alphabetic() || c == '_';
-    name.starts_with(first)
-        && name.len() <= 31
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
-}
-
 /// `PivotRoot=`: paths must be written as they are meant.
 pub fn pivot_root(s: &mut Settings, v: &Said) -> Outcome {
     let text = v.text()?;

@@ -3,10 +3,8 @@
 
 use crate::config::file::values::{self as grammar, Kind};
 use crate::config::{Key, Said, Section::Files, Takes::*, Topic::Mounts};
-use crate::model::{Bind, CustomMount, Overlay, Tmpfs, container_path, parse_bool};
+use crate::model::{Bind, CustomMount, Overlay, Tmpfs, container_path, is_user_name, parse_bool};
 use std::os::unix::ffi::OsStrExt;
-
-const NO_USERS: &str = "users of the host cannot be shown yet";
 
 pub(super) const KEYS: &[Key] = &[
     Key::option("bind", Mounts, Value("PATH[:PATH[:OPTIONS]]"), "Show a file or directory of the host", |s, v| {
@@ -73,8 +71,7 @@ pub(super) const KEYS: &[Key] = &[
     .adds_up()
     .trusted()
     .mask(31)
-    .since("v249")
-    .not_built(NO_USERS),
+    .since("v249"),
     Key::option("bind-user-shell", Mounts, Value("BOOL|PATH"), "Shell of such users", |s, v| {
         if parse_bool(v.text()?).is_err() {
             container_path(v.raw().as_bytes()).map_err(|_| "must be yes, no or an absolute path")?;
@@ -85,19 +82,16 @@ pub(super) const KEYS: &[Key] = &[
     .reads(grammar::bind_user_shell)
     .trusted()
     .mask(32)
-    .since("v258")
-    .not_built(NO_USERS),
+    .since("v258"),
     Key::option("bind-user-group", Mounts, Value("GROUP"), "Group that such users join", |s, v| {
         named(v).and_then(|name| v.add(&mut s.bind_user_group, name))
     })
     .since("v259")
-    .not_built(NO_USERS)
     .own_file(Files, "BindUserGroup", |s| s.bind_user_group.clear())
     .adds_up(),
 ];
 
 fn named(said: &Said) -> Result<String, String> {
     let name = said.text()?;
-    let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, ':' | '/');
-    if name.is_empty() || name.contains(odd) { Err("must be a name".into()) } else { Ok(name.into()) }
+    if is_user_name(name) { Ok(name.into()) } else { Err("must be the name of a user or group".into()) }
 }

@@ -23,7 +23,7 @@ fn of(line: &str, change: impl FnOnce(&mut Facts), path: &str) -> Vec<String> {
         Action::TimezoneLink { zone } => format!("/etc/localtime -> {zone}"),
     };
     let all: Vec<String> =
-        steps(&s, &f, &user, &crate::plan::network::network(&s, &f, None).0).iter().map(words).collect();
+        steps(&s, &f, &user, &crate::plan::network::network(&s, &f, None).0, &[]).iter().map(words).collect();
     match path {
         "/" => all[..3].to_vec(),
         path => all.into_iter().filter(|words| words.starts_with(&format!("{path} "))).collect(),
@@ -106,7 +106,7 @@ fn layers_are_mapped_as_the_tree_is() {
     let mapped = |invocation, idmap| {
         let user = UserNamespace::Fixed { range: UidRange { base: 0x80000, size: 65536 }, idmap };
         let s = Settings { invocation, ..settings("--overlay=/l:/u:/m") };
-        let overlay = steps(&s, &facts(), &user, &crate::plan::network::network(&s, &facts(), None).0)
+        let overlay = steps(&s, &facts(), &user, &crate::plan::network::network(&s, &facts(), None).0, &[])
             .into_iter()
             .find_map(|step| match step.action {
                 Action::Mount(MountStep { source: Source::Overlay { owners, .. }, .. }) => Some(owners),
