@@ -11,7 +11,7 @@ pub mod properties;
 mod proxies;
 mod runtime;
 mod scope;
-mod varlink;
+pub mod varlink;
 
 pub use inbox::BusEvent;
 pub use machine::{Authentication, MachineRegistration, RegisteredBy, register, unregister};
