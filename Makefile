@@ -17,7 +17,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 binary ?= $(CARGO_TARGET_DIR)/release/spawn
 licences = $(CARGO_TARGET_DIR)/THIRD-PARTY
 
-.PHONY: all demo check check-vm test-13 bench lint man install install-drop-in deb rpm sysext clean toolchain
+.PHONY: all demo check check-vm test-13 fuzz bench lint man install install-drop-in deb rpm sysext clean toolchain
 
 # Linked statically, position-independent all the same: a third of what it takes to start the program was the dynamic
 # linker's, and every process that it clones has fewer mappings to copy. It needs no C library of the host either.
@@ -46,6 +46,10 @@ test-13: toolchain
 
 lint:
 	@tests/check lint
+
+# Every reader of foreign bytes with libFuzzer, a minute each. Never part of check, which runs the same ones without coverage.
+fuzz: toolchain
+	@fuzz/run
 
 # Against systemd-nspawn, crun and bubblewrap, in one run. Never part of check: it measures.
 bench: toolchain

@@ -12,7 +12,7 @@ mod proxies;
 mod runtime;
 mod scope;
 pub mod userdb;
-mod varlink;
+pub mod varlink;
 
 pub use inbox::BusEvent;
 pub use machine::{Authentication, MachineRegistration, RegisteredBy, pidfd_id, register, unregister};

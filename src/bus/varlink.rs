@@ -22,7 +22,7 @@ const MOST_FDS: usize = 8;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CallError {
+pub enum CallError {
     /// Nobody serves this socket: it is missing, or a file that nobody listens on.
     #[error("nobody listens: {}", crate::error::describe_errno(.0.raw_os_error()))]
     NotThere(Errno),
@@ -118,11 +118,7 @@ impl Client {
         let mut message = serde_json::to_vec(&Call { method, parameters })?;
         message.push(0);
         self.send(&message, fds)?;
-        let reply: Reply = serde_json::from_slice(&self.receive()?)?;
-        match reply.error {
-            Some(name) => Err(CallError::Service { name, parameters: reply.parameters }),
-            None => Ok(serde_json::from_value(reply.parameters)?),
-        }
+        read_reply(&self.receive()?)
     }
 
     fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), CallError> {
@@ -183,6 +179,18 @@ impl Client {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
+    }
+}
+
+/// What a reply without its NUL says: the parameters that the method promises, or the service's error.
+///
+/// # Errors
+/// [`CallError::Malformed`] and [`CallError::Service`].
+pub fn read_reply<T: DeserializeOwned>(message: &[u8]) -> Result<T, CallError> {
+    let reply: Reply = serde_json::from_slice(message)?;
+    match reply.error {
+        Some(name) => Err(CallError::Service { name, parameters: reply.parameters }),
+        None => Ok(serde_json::from_value(reply.parameters)?),
     }
 }
 

@@ -18,6 +18,7 @@ pub enum Origin {
     /// A line of a file.
     File {
         /// The file.
+        #[serde(serialize_with = "crate::model::shown::path")]
         path: PathBuf,
         /// Counted from 1.
         line: u32,

@@ -4,7 +4,8 @@
 use super::report::{InitStep, Part, Record, Stage};
 use crate::error::{Code, Diagnostic};
 use crate::model::StartMode;
-use crate::plan::{Action, MountStep, Plan, Source, UserNamespace, escape};
+use crate::model::shown::escape;
+use crate::plan::{Action, MountStep, Plan, Source, UserNamespace};
 use rustix::io::Errno;
 
 /// The diagnostic for a failed or skipped step.

@@ -247,7 +247,7 @@ fn attribute(path: &str, name: &CStr) -> std::result::Result<Option<Vec<u8>>, Er
 }
 
 /// An access list (linux/posix_acl_xattr.h) with its named users and groups moved; `None` where it has none to move.
-fn moved_list(mut list: Vec<u8>, base: u32) -> Option<Vec<u8>> {
+pub fn moved_list(mut list: Vec<u8>, base: u32) -> Option<Vec<u8>> {
     const NAMED: [u16; 2] = [0x02, 0x08];
     let mut moved = false;
     for entry in list.get_mut(4..)?.chunks_exact_mut(8) {
@@ -264,7 +264,7 @@ fn moved_list(mut list: Vec<u8>, base: u32) -> Option<Vec<u8>> {
 
 /// File capabilities (linux/capability.h, `vfs_cap_data`) that hold below the range's root: of revision 2 for the host's,
 /// of revision 3, which names that root, for others. `None` for what is neither.
-fn moved_capabilities(bytes: &[u8], base: u32) -> Option<Vec<u8>> {
+pub fn moved_capabilities(bytes: &[u8], base: u32) -> Option<Vec<u8>> {
     const REVISION: u32 = 0xff00_0000;
     let head = u32::from_le_bytes(*bytes.first_chunk()?);
     if !matches!((head >> 24, bytes.len()), (2, 20) | (3, 24)) {

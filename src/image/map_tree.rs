@@ -66,7 +66,7 @@ fn unmappable(map: &MapNamespace, tree: BorrowedFd<'_>) -> Vec<(PathBuf, OsStrin
 }
 
 /// Mount point and type of the file system in a line of proc_pid_mountinfo(5).
-fn mount_point_and_type(line: &[u8]) -> Option<(PathBuf, OsString)> {
+pub fn mount_point_and_type(line: &[u8]) -> Option<(PathBuf, OsString)> {
     let mut fields = line.split(|&b| b == b' ').skip(4);
     let point = unescape(fields.next()?);
     let kind = fields.skip_while(|field| *field != b"-").nth(1)?;

@@ -3,7 +3,7 @@
 
 pub mod copy;
 mod find;
-mod give;
+pub mod give;
 pub mod idmap;
 pub mod inside;
 pub mod lock;

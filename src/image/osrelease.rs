@@ -109,7 +109,8 @@ pub fn host_machine_id() -> Option<Id128> {
     parse_machine_id(&small_file::read("/etc/machine-id").ok()?)?
 }
 
-fn parse_machine_id(bytes: &[u8]) -> Option<Option<Id128>> {
+/// The id in the bytes of a machine-id file; the inner `None` is one that is not set yet, the outer one no such file.
+pub fn parse_machine_id(bytes: &[u8]) -> Option<Option<Id128>> {
     let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     if line.is_empty() || line == b"uninitialized" {
         return Some(None);

@@ -62,7 +62,9 @@ pub fn group_ids(root: &ImageRoot, names: &[String]) -> Result<Vec<u32>> {
     Ok(ids)
 }
 
-fn find_user(passwd: &[u8], wanted: &[u8]) -> Option<UserIdentity> {
+/// Who a name or number is by the bytes of a passwd file, without supplementary groups; the rules are those of
+/// [`resolve_user`].
+pub fn find_user(passwd: &[u8], wanted: &[u8]) -> Option<UserIdentity> {
     let number = parse_id(wanted);
     if wanted == b"root" || number == Some(0) {
         return Some(entries(passwd).find(|u| u.uid == 0).unwrap_or_else(superuser));
@@ -103,7 +105,8 @@ fn entries(passwd: &[u8]) -> impl Iterator<Item = UserIdentity> + '_ {
     })
 }
 
-fn groups_of(group: &[u8], user: &UserIdentity) -> Vec<u32> {
+/// The supplementary groups that the bytes of a group file give to a user: sorted, each once, without the primary one.
+pub fn groups_of(group: &[u8], user: &UserIdentity) -> Vec<u32> {
     let member = |line: &[u8]| {
         let [_, _, gid, members] = fields(line)?;
         let gid = parse_id(gid).filter(|&gid| gid != user.gid)?;

@@ -20,7 +20,7 @@ pub enum CustomMount {
     /// `--overlay=`, `--overlay-ro=`
     Overlay(Overlay),
     /// `--inaccessible=`: an absolute path in the container.
-    Inaccessible(PathBuf),
+    Inaccessible(#[serde(serialize_with = "crate::model::shown::path")] PathBuf),
 }
 
 /// Where a bind's source lies.
@@ -28,9 +28,9 @@ pub enum CustomMount {
 #[serde(rename_all = "kebab-case")]
 pub enum BindSource {
     /// On the host, absolute.
-    Host(PathBuf),
+    Host(#[serde(serialize_with = "crate::model::shown::path")] PathBuf),
     /// `+PATH`: in the image, resolved inside its root.
-    Image(PathBuf),
+    Image(#[serde(serialize_with = "crate::model::shown::path")] PathBuf),
     /// Empty: a temporary directory below `/var/tmp`.
     Temporary,
 }
@@ -56,6 +56,7 @@ pub struct Bind {
     /// What is mounted.
     pub source: BindSource,
     /// Where, absolute, in the container.
+    #[serde(serialize_with = "crate::model::shown::path")]
     pub target: PathBuf,
     /// `--bind-ro=`
     pub read_only: bool,
@@ -69,6 +70,7 @@ pub struct Bind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tmpfs {
     /// Where, absolute, in the container.
+    #[serde(serialize_with = "crate::model::shown::path")]
     pub target: PathBuf,
     /// Mount options as given; `mode=0755` when none.
     pub options: String,
@@ -82,6 +84,7 @@ pub struct Overlay {
     /// The writable one.
     pub upper: BindSource,
     /// Where, absolute, in the container.
+    #[serde(serialize_with = "crate::model::shown::path")]
     pub target: PathBuf,
     /// `--overlay-ro=`
     pub read_only: bool,
@@ -91,8 +94,10 @@ pub struct Overlay {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PivotRoot {
     /// Becomes the root.
+    #[serde(serialize_with = "crate::model::shown::path")]
     pub new: PathBuf,
     /// Where the old root goes.
+    #[serde(serialize_with = "crate::model::shown::some_path")]
     pub old: Option<PathBuf>,
 }
 

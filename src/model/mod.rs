@@ -11,6 +11,7 @@ mod names;
 #[cfg(test)]
 mod properties;
 mod resources;
+pub mod shown;
 mod signals;
 mod words;
 

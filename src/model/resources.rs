@@ -98,8 +98,9 @@ impl CpuList {
     }
     /// Those of both.
     pub fn union(&self, other: &Self) -> Self {
-        let both: std::collections::BTreeSet<u32> = self.0.iter().chain(&other.0).copied().collect();
-        Self(both.into_iter().collect())
+        let mut cpus = CpuSet::default();
+        self.0.iter().chain(&other.0).for_each(|cpu| cpus.add(*cpu, *cpu));
+        cpus.list()
     }
 }
 
@@ -226,20 +227,38 @@ impl fmt::Display for Credential {
 /// More than any kernel can be built for (8192 on the largest).
 const CPUS_MAX: u32 = 1 << 13;
 
+/// A place for each CPU up to the last one: a line of ranges costs little however often it names them.
+#[derive(Default)]
+struct CpuSet(Vec<bool>);
+
+impl CpuSet {
+    /// Both must be below [`CPUS_MAX`].
+    fn add(&mut self, first: u32, last: u32) {
+        let (first, end) = (first as usize, last as usize + 1);
+        self.0.resize(self.0.len().max(end), false);
+        self.0[first..end].fill(true);
+    }
+
+    fn list(&self) -> CpuList {
+        CpuList((0..).zip(&self.0).filter_map(|(cpu, on)| on.then_some(cpu)).collect())
+    }
+}
+
 impl FromStr for CpuList {
     type Err = String;
     /// Numbers and ranges with commas or blanks between them.
     fn from_str(text: &str) -> Result<Self, String> {
         let bad = || format!("must be CPUs and ranges below {CPUS_MAX}, as in 0-3,7");
-        let mut cpus = std::collections::BTreeSet::new();
+        let mut cpus = CpuSet::default();
         for word in text.split([',', ' ', '\t', '\n']).filter(|w| !w.is_empty()) {
             let (first, last) = word.split_once('-').unwrap_or((word, word));
             let cpu = |text| number(text).and_then(|n| u32::try_from(n).ok());
             let first = cpu(first).ok_or_else(bad)?;
             let last = cpu(last).filter(|n| (first..CPUS_MAX).contains(n)).ok_or_else(bad)?;
-            cpus.extend(first..=last);
+            cpus.add(first, last);
         }
-        if cpus.is_empty() { Err(bad()) } else { Ok(Self(cpus.into_iter().collect())) }
+        let list = cpus.list();
+        if list.0.is_empty() { Err(bad()) } else { Ok(list) }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::mac::MacAddress;
 use super::names::{ALTERNATIVE_NAME_MAX, LinkName, NAME_MAX};
-use super::rtnl::{LinkRequest, Rtnl, RtnlError, text};
+use super::rtnl::{Attributes, LinkAnswer, LinkRequest, Rtnl, RtnlError, text};
 use super::veth::failed;
 use crate::error::{Code, Diagnostic, Result};
 use rustix::io::Errno;
@@ -31,6 +31,22 @@ pub struct HostLink {
     pub kind: String,
     /// It is the loopback interface.
     pub loopback: bool,
+}
+
+impl HostLink {
+    /// What the kernel says of a link that was asked for by this name.
+    pub fn of_answer(answer: &LinkAnswer, name: &str) -> Self {
+        let attributes = answer.attributes();
+        let nested = |kind| Attributes(attributes.get(kind).unwrap_or(&[]));
+        let alternatives = nested(libc::IFLA_PROP_LIST).filter(|(kind, _)| *kind == libc::IFLA_ALT_IFNAME);
+        Self {
+            index: answer.index(),
+            name: attributes.text(libc::IFLA_IFNAME).unwrap_or_else(|| name.into()),
+            alternatives: alternatives.map(|(_, value)| text(value)).collect(),
+            kind: nested(libc::IFLA_LINKINFO).text(libc::IFLA_INFO_KIND).unwrap_or_default(),
+            loopback: answer.flags() & libc::IFF_LOOPBACK as u32 != 0,
+        }
+    }
 }
 
 /// The links of one network namespace.
@@ -65,21 +81,7 @@ impl Links {
             match self.0.ask(request) {
                 Ok(None) => {}
                 Err(e) if e.errno == Errno::NODEV => {}
-                Ok(Some(answer)) => {
-                    let attributes = answer.attributes();
-                    let nested = |kind| super::rtnl::Attributes(attributes.get(kind).unwrap_or(&[]));
-                    let alternatives = nested(libc::IFLA_PROP_LIST);
-                    return Ok(Some(HostLink {
-                        index: answer.index(),
-                        name: attributes.text(libc::IFLA_IFNAME).unwrap_or_else(|| name.into()),
-                        alternatives: alternatives
-                            .filter(|(kind, _)| *kind == libc::IFLA_ALT_IFNAME)
-                            .map(|(_, value)| text(value))
-                            .collect(),
-                        kind: nested(libc::IFLA_LINKINFO).text(libc::IFLA_INFO_KIND).unwrap_or_default(),
-                        loopback: answer.flags() & libc::IFF_LOOPBACK as u32 != 0,
-                    }));
-                }
+                Ok(Some(answer)) => return Ok(Some(HostLink::of_answer(&answer, name))),
                 Err(e) => return Err(failed(format!("cannot look up the link {name}"), e)),
             }
         }

@@ -7,7 +7,7 @@ pub mod mac;
 pub mod names;
 mod netns;
 pub mod nft;
-mod rtnl;
+pub mod rtnl;
 pub mod siphash;
 pub mod veth;
 

@@ -108,6 +108,12 @@ fn ifinfo(index: u32) -> [u8; IFINFO] {
 pub struct LinkAnswer(Vec<u8>);
 
 impl LinkAnswer {
+    /// Reads a message; `None` when it is no whole `RTM_NEWLINK`.
+    pub fn read(message: &[u8]) -> Option<Self> {
+        let whole = message.len() >= HEADER + IFINFO && half(message, 4) == libc::RTM_NEWLINK;
+        whole.then(|| Self(message.to_vec()))
+    }
+
     /// The link's interface index.
     pub fn index(&self) -> u32 {
         word(&self.0, HEADER + 4)
@@ -138,7 +144,8 @@ pub struct AddressAnswer {
 }
 
 impl AddressAnswer {
-    fn read(message: &[u8]) -> Option<Self> {
+    /// Reads a message; `None` when it is no whole `RTM_NEWADDR` of an IPv4 or IPv6 address.
+    pub fn read(message: &[u8]) -> Option<Self> {
         let fixed = message.get(HEADER..HEADER + IFADDR).filter(|_| half(message, 4) == libc::RTM_NEWADDR)?;
         let attributes = Attributes(&message[HEADER + IFADDR..]);
         // With a peer, IFA_ADDRESS is the peer's.
@@ -240,13 +247,10 @@ impl Rtnl {
                 if word(message, 8) != self.sequence {
                     continue;
                 }
-                match i32::from(half(message, 4)) {
-                    libc::NLMSG_ERROR => return acknowledged(message).map(|()| link),
-                    kind if kind == i32::from(libc::RTM_NEWLINK) && message.len() >= HEADER + IFINFO => {
-                        link = Some(LinkAnswer(message.to_vec()));
-                    }
-                    _ => {}
+                if i32::from(half(message, 4)) == libc::NLMSG_ERROR {
+                    return acknowledged(message).map(|()| link);
                 }
+                link = LinkAnswer::read(message).or(link);
             }
         }
     }
@@ -312,7 +316,7 @@ pub(super) fn half(bytes: &[u8], at: usize) -> u16 {
 }
 
 /// The first message of a datagram and the rest; `None` at the end or when the length is nonsense.
-pub(super) fn split_message(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub fn split_message(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let len = word(bytes.get(..HEADER)?, 0) as usize;
     let message = bytes.get(..len).filter(|m| m.len() >= HEADER)?;
     Some((message, bytes.get(len.next_multiple_of(4)..).unwrap_or(&[])))
@@ -320,7 +324,7 @@ pub(super) fn split_message(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Reads an `NLMSG_ERROR`: errno 0 is success; else the kernel's text is in an attribute behind the echoed request
 /// (Documentation/userspace-api/netlink/intro.rst, "Ext ACK").
-fn acknowledged(message: &[u8]) -> Result<(), RtnlError> {
+pub fn acknowledged(message: &[u8]) -> Result<(), RtnlError> {
     let Some(code) = message.get(HEADER..HEADER + 4) else { return Err(Errno::BADMSG.into()) };
     match i32::from_ne_bytes(code.try_into().expect("four bytes")) {
         0 => Ok(()),

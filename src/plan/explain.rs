@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! A plan in words (`--dry-run`).
 
-use super::{Action, Network, Plan, Source, Unit, UserNamespace, describe_attributes, escape};
+use super::{Action, Network, Plan, Source, Unit, UserNamespace, describe_attributes};
 use crate::error::Origin;
 use crate::model::BindSource;
+use crate::model::shown::escape;
 use crate::supervise::{Background, Dress};
 use std::fmt::Write as _;
 

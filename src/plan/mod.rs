@@ -130,8 +130,10 @@ pub struct Labels {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Tree {
     /// On the host.
+    #[serde(serialize_with = "crate::model::shown::path")]
     pub path: PathBuf,
     /// The directory in it that becomes the root, if not its top.
+    #[serde(serialize_with = "crate::model::shown::some_path")]
     pub root: Option<PathBuf>,
     /// Nothing is written to it.
     pub read_only: bool,
@@ -140,6 +142,7 @@ pub struct Tree {
     /// What of it is in memory instead.
     pub volatile: Volatile,
     /// It is made after this one before anything else is done.
+    #[serde(serialize_with = "crate::model::shown::sourced_path")]
     pub template: Option<Sourced<PathBuf>>,
     /// Its files are given to the range of ids, by whom this was asked for.
     pub give: Option<Origin>,
@@ -189,14 +192,15 @@ pub struct Process {
     /// As PID 1, as PID 2 below a stub, or as a full init.
     pub mode: StartMode,
     /// The words, without the program's name where the image decides it.
-    #[serde(serialize_with = "words")]
+    #[serde(serialize_with = "crate::model::shown::words")]
     pub argv: Vec<OsString>,
     /// `-u`
     pub user: Option<(String, Origin)>,
     /// `--chdir=`
+    #[serde(serialize_with = "crate::model::shown::some_path")]
     pub directory: Option<PathBuf>,
     /// Variables that say what the container is.
-    #[serde(serialize_with = "pairs")]
+    #[serde(serialize_with = "crate::model::shown::pairs")]
     pub environment: Vec<(String, OsString)>,
     /// Names of the variables of `-E`; the values are not shown.
     pub extra_environment: ExtraEnvironment,
@@ -260,6 +264,7 @@ pub enum Unit {
         /// `--property=`
         properties: Vec<Sourced<UnitProperty>>,
         /// Device nodes bound into the container, with "rwm" words.
+        #[serde(serialize_with = "crate::model::shown::paths")]
         devices: Vec<(PathBuf, &'static str)>,
         /// It goes on without a scope when systemd cannot be reached.
         fallback: bool,
@@ -269,31 +274,13 @@ pub enum Unit {
     /// A group of its own on whatever cgroup2 is mounted.
     Own {
         /// Device nodes bound into the container, with "rwm" words.
+        #[serde(serialize_with = "crate::model::shown::paths")]
         devices: Vec<(PathBuf, &'static str)>,
     },
 }
 
 fn ids<S: serde::Serializer>(credentials: &[Sourced<Credential>], s: S) -> Result<S::Ok, S::Error> {
     s.collect_seq(credentials.iter().map(|c| &c.value.id))
-}
-
-fn words<S: serde::Serializer>(words: &[OsString], s: S) -> Result<S::Ok, S::Error> {
-    s.collect_seq(words.iter().map(|w| escape(w)))
-}
-
-fn pairs<S: serde::Serializer>(pairs: &[(String, OsString)], s: S) -> Result<S::Ok, S::Error> {
-    s.collect_map(pairs.iter().map(|(n, v)| (n, escape(v))))
-}
-
-/// Text as it is, bytes that are not UTF-8 as `\xNN`.
-pub fn escape(bytes: &std::ffi::OsStr) -> String {
-    use std::os::unix::ffi::OsStrExt;
-    let mut out = String::new();
-    for chunk in bytes.as_bytes().utf8_chunks() {
-        out.push_str(chunk.valid());
-        chunk.invalid().iter().for_each(|b| out.push_str(&format!("\\x{b:02x}")));
-    }
-    out
 }
 
 /// Everything wrong with what was asked for, or the plan.

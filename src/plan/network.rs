@@ -19,6 +19,7 @@ pub struct Network {
     /// The container administers its network.
     pub private: bool,
     /// A network namespace that exists already, instead of a new one or the host's.
+    #[serde(serialize_with = "crate::model::shown::sourced_path")]
     pub join: Option<Sourced<PathBuf>>,
     /// Its links beyond the loopback interface, in the order in which they are made.
     pub links: Vec<Sourced<Link>>,

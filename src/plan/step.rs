@@ -27,6 +27,7 @@ pub enum Action {
     /// The tree becomes the root.
     MountTree {
         /// The directory on the host.
+        #[serde(serialize_with = "crate::model::shown::path")]
         source: PathBuf,
         /// Recursively.
         read_only: bool,
@@ -36,6 +37,7 @@ pub enum Action {
     /// An overlay of the tree and a writable layer in memory becomes the root.
     MountOverlay {
         /// The directory on the host.
+        #[serde(serialize_with = "crate::model::shown::path")]
         lower: PathBuf,
         /// Through an idmapped mount.
         idmap: bool,
@@ -43,6 +45,7 @@ pub enum Action {
     /// An empty root in memory with the directories and links that a system expects there (`--volatile=yes`).
     MountEmpty {
         /// The tree on the host whose `/usr` will be shown.
+        #[serde(serialize_with = "crate::model::shown::path")]
         tree: PathBuf,
         /// Options of its tmpfs.
         options: String,
@@ -54,8 +57,10 @@ pub enum Action {
     /// A file of the image is written.
     WriteFile {
         /// In the container.
+        #[serde(serialize_with = "crate::model::shown::path")]
         path: PathBuf,
         /// Where the bytes come from.
+        #[serde(serialize_with = "crate::model::shown::path")]
         source: PathBuf,
         /// What happens to what is there.
         how: WriteHow,
@@ -63,6 +68,7 @@ pub enum Action {
     /// A file of the image is removed.
     RemoveFile {
         /// In the container.
+        #[serde(serialize_with = "crate::model::shown::path")]
         path: PathBuf,
     },
     /// `/etc/localtime` is pointed at a zone that the image has.
@@ -86,6 +92,7 @@ pub enum WriteHow {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MountStep {
     /// Where, absolute, in the container.
+    #[serde(serialize_with = "crate::model::shown::path")]
     pub target: PathBuf,
     /// What.
     pub source: Source,
@@ -136,6 +143,7 @@ pub enum Source {
     /// A file or directory of the host.
     Host {
         /// On the host.
+        #[serde(serialize_with = "crate::model::shown::path")]
         path: PathBuf,
         /// With what is mounted below it.
         recursive: bool,
@@ -145,6 +153,7 @@ pub enum Source {
     /// The home of a user of the host.
     Home {
         /// On the host.
+        #[serde(serialize_with = "crate::model::shown::path")]
         path: PathBuf,
         /// The user's and its group's id on the host.
         owner: (u32, u32),
@@ -154,6 +163,7 @@ pub enum Source {
     /// A file or directory of the container itself.
     Inside {
         /// In the container.
+        #[serde(serialize_with = "crate::model::shown::path")]
         path: PathBuf,
         /// With what is mounted below it.
         recursive: bool,

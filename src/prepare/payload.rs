@@ -166,8 +166,9 @@ fn environment(plan: &Plan, context: &Context<'_>, user: &UserIdentity) -> Resul
 }
 
 fn c_string(s: &OsStr) -> Result<CString> {
-    CString::new(s.as_bytes())
-        .map_err(|_| Diagnostic::new(Code::OptionValue, format!("{} holds a zero byte", crate::plan::escape(s))))
+    CString::new(s.as_bytes()).map_err(|_| {
+        Diagnostic::new(Code::OptionValue, format!("{} holds a zero byte", crate::model::shown::escape(s)))
+    })
 }
 
 type Programs = (Vec<(CString, usize)>, Vec<StringArray>);

@@ -78,6 +78,7 @@ pub struct BoundUser {
     /// User and group id on the host.
     pub host: (u32, u32),
     /// Its home on the host.
+    #[serde(serialize_with = "crate::model::shown::path")]
     pub home: PathBuf,
     /// Its shell in the container, when it is not left to the container.
     pub shell: Option<String>,

@@ -26,8 +26,8 @@ mod streams;
 mod support;
 mod surroundings;
 mod swaps;
-mod traps;
 mod terminal;
+mod traps;
 
 use common::runner::{self, cases};
 use common::{Case, HostState, Outcome, Pty, crowd, in_use, killing, skip};

@@ -184,7 +184,7 @@ impl Nft {
 }
 
 /// The messages of a datagram; what is damaged ends them.
-fn split(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+pub fn split(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     while let Some((message, rest)) = super::super::rtnl::split_message(bytes) {
         found.push(message.to_vec());
@@ -193,7 +193,8 @@ fn split(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-fn error_of(answer: &[u8]) -> Option<Errno> {
+/// The errno that an `NLMSG_ERROR` reports; `None` is success. One that is cut short is a bad message.
+pub fn error_of(answer: &[u8]) -> Option<Errno> {
     let code = answer.get(16..20).map_or(-libc::EBADMSG, |c| i32::from_ne_bytes([c[0], c[1], c[2], c[3]]));
     (code != 0).then(|| errno(code))
 }

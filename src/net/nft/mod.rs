@@ -3,7 +3,7 @@
 //! with a map from protocol and port to address and port (systemd `src/shared/firewall-util-nft.c`). Whoever comes first
 //! makes a table; they stay, as each of them may be about to use one.
 
-mod message;
+pub mod message;
 mod table;
 
 use crate::error::{Code, Diagnostic, Result};
