@@ -113,7 +113,7 @@ fn values_of_all_kinds() {
         "--restrict-address-families=none" => |s| values(&s.address_families)[0].words, ["none"];
         "--rlimit=NOFILE=1:2 --rlimit=RLIMIT_CORE=infinity" => |s| values(&s.rlimits)[1].hard, u64::MAX;
         "--oom-score-adjust=-500" => |s| value(&s.oom_score_adjust), Some(-500);
-        "--cpu-affinity=0-2,5" => |s| value(&s.cpu_affinity).unwrap().cpus().to_vec(), [0, 1, 2, 5];
+        "--cpu-affinity=0-2,5" => |s| value(&s.cpu_affinity).unwrap().cpus().collect::<Vec<_>>(), [0, 1, 2, 5];
         "--resolv-conf=copy-static" => |s| value(&s.resolv_conf), Some(ResolvConf::CopyStatic);
         "--resolv-conf=bind-host --resolv-conf=off" => |s| value(&s.resolv_conf), Some(ResolvConf::Off);
         "--timezone=no" => |s| value(&s.timezone), Some(Timezone::Off);

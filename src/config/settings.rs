@@ -102,6 +102,8 @@ pub struct Settings {
     pub start_mode_clash: Option<(Origin, Origin)>,
     /// The words after the options.
     pub argv: Vec<OsString>,
+    /// Who said them, where it was a file.
+    pub argv_origin: Option<Origin>,
     /// `--chdir=`
     pub chdir: One<PathBuf>,
     /// `-E`; the origin holds the name only.

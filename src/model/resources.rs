@@ -87,20 +87,42 @@ pub struct Rlimit {
     pub hard: u64,
 }
 
-/// CPUs of `--cpu-affinity=`, sorted, without repetition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CpuList(pub(super) Vec<u32>);
+/// CPUs of `--cpu-affinity=`: a bit each, in words as sched_setaffinity(2) has them; the last word is not 0.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CpuList(Vec<u64>);
 
 impl CpuList {
-    /// The CPUs' numbers.
-    pub fn cpus(&self) -> &[u32] {
+    /// The CPUs' numbers, in order.
+    pub fn cpus(&self) -> impl Iterator<Item = u32> {
+        let words = (0u32..).zip(&self.0);
+        words.flat_map(|(at, word)| (0..64).filter(move |bit| word >> bit & 1 != 0).map(move |bit| at * 64 + bit))
+    }
+    /// The bits as sched_setaffinity(2) takes them.
+    pub fn mask(&self) -> &[u64] {
         &self.0
     }
     /// Those of both.
-    pub fn union(&self, other: &Self) -> Self {
-        let mut cpus = CpuSet::default();
-        self.0.iter().chain(&other.0).for_each(|cpu| cpus.add(*cpu, *cpu));
-        cpus.list()
+    pub fn union(mut self, other: &Self) -> Self {
+        self.0.resize(self.0.len().max(other.0.len()), 0);
+        self.0.iter_mut().zip(&other.0).for_each(|(word, more)| *word |= more);
+        self
+    }
+    /// Adds all from `first` to `last`.
+    fn add(&mut self, first: u32, last: u32) {
+        let (low, high) = ((first / 64) as usize, (last / 64) as usize);
+        self.0.resize(self.0.len().max(high + 1), 0);
+        for at in low..=high {
+            let from = if at == low { u64::MAX << (first % 64) } else { u64::MAX };
+            let to = if at == high { u64::MAX >> (63 - last % 64) } else { u64::MAX };
+            self.0[at] |= from & to;
+        }
+    }
+}
+
+/// As a list of numbers.
+impl Serialize for CpuList {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(self.cpus())
     }
 }
 
@@ -227,29 +249,12 @@ impl fmt::Display for Credential {
 /// More than any kernel can be built for (8192 on the largest).
 const CPUS_MAX: u32 = 1 << 13;
 
-/// A place for each CPU up to the last one: a line of ranges costs little however often it names them.
-#[derive(Default)]
-struct CpuSet(Vec<bool>);
-
-impl CpuSet {
-    /// Both must be below [`CPUS_MAX`].
-    fn add(&mut self, first: u32, last: u32) {
-        let (first, end) = (first as usize, last as usize + 1);
-        self.0.resize(self.0.len().max(end), false);
-        self.0[first..end].fill(true);
-    }
-
-    fn list(&self) -> CpuList {
-        CpuList((0..).zip(&self.0).filter_map(|(cpu, on)| on.then_some(cpu)).collect())
-    }
-}
-
 impl FromStr for CpuList {
     type Err = String;
     /// Numbers and ranges with commas or blanks between them.
     fn from_str(text: &str) -> Result<Self, String> {
         let bad = || format!("must be CPUs and ranges below {CPUS_MAX}, as in 0-3,7");
-        let mut cpus = CpuSet::default();
+        let mut cpus = Self::default();
         for word in text.split([',', ' ', '\t', '\n']).filter(|w| !w.is_empty()) {
             let (first, last) = word.split_once('-').unwrap_or((word, word));
             let cpu = |text| number(text).and_then(|n| u32::try_from(n).ok());
@@ -257,14 +262,14 @@ impl FromStr for CpuList {
             let last = cpu(last).filter(|n| (first..CPUS_MAX).contains(n)).ok_or_else(bad)?;
             cpus.add(first, last);
         }
-        let list = cpus.list();
-        if list.0.is_empty() { Err(bad()) } else { Ok(list) }
+        if cpus.0.is_empty() { Err(bad()) } else { Ok(cpus) }
     }
 }
 
 impl fmt::Display for CpuList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let runs = self.0.chunk_by(|a, b| a + 1 == *b).map(|run| match run {
+        let cpus: Vec<u32> = self.cpus().collect();
+        let runs = cpus.chunk_by(|a, b| a + 1 == *b).map(|run| match run {
             [one] => one.to_string(),
             run => format!("{}-{}", run[0], run[run.len() - 1]),
         });
@@ -395,7 +400,13 @@ mod tests {
 
     #[test]
     fn cpus() {
-        assert_eq!("7, 0-2 1".parse::<CpuList>().unwrap().cpus(), [0, 1, 2, 7]);
+        let list = |text: &str| text.parse::<CpuList>().unwrap();
+        let numbers = |list: &CpuList| list.cpus().collect::<Vec<_>>();
+        assert_eq!(numbers(&list("7, 0-2 1")), [0, 1, 2, 7]);
+        assert_eq!(numbers(&list("62-65 191")), [62, 63, 64, 65, 191]);
+        assert_eq!(numbers(&list("0-8191")), (0..8192).collect::<Vec<_>>());
+        assert_eq!(list("1").union(&list("130")), list("130 1"));
+        assert_eq!(list("130").union(&list("1")).to_string(), "1 130");
         for bad in ["", ",", "a", "3-1", "0-65536", "-1", "1-", "0-4294967295"] {
             assert!(bad.parse::<CpuList>().is_err(), "{bad}");
         }

@@ -85,6 +85,7 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
         notices: told.notices,
         warnings: told.warnings,
         remarks: told.remarks,
+        asked: Asked::of(s),
     })
 }
 

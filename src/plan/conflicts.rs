@@ -338,7 +338,11 @@ mod tests {
             ("-a -b --network-bridge=a --network-zone=b --port=1 -n", &["-a and -b", "--network-bridge=a and"]),
         ];
         for (line, expected) in rows {
-            let found: Vec<_> = check(&settings(line)).iter().map(Diagnostic::headline).collect();
+            let conflicts = check(&settings(line));
+            for conflict in &conflicts {
+                assert!(conflict.asked_by().is_some() && conflict.remedy().is_some(), "{line}: {conflict}");
+            }
+            let found: Vec<_> = conflicts.iter().map(Diagnostic::headline).collect();
             let fits = found.len() == expected.len() && found.iter().zip(*expected).all(|(f, e)| f.starts_with(e));
             assert!(fits, "{line}\n  found    {found:?}\n  expected {expected:?}");
         }

@@ -15,12 +15,14 @@ pub fn explain(plan: &Plan) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "{key:<12} {value}");
     };
-    line("machine", plan.machine.to_string());
-    line("tree", format!("{}{}", plan.tree.path.display(), asked(&plan.tree.origin)));
+    let by = |part: &str| plan.asked.words(part);
+    line("machine", format!("{}{}", plan.machine, by("machine")));
+    line("hostname", format!("{}{}", plan.hostname, by("hostname")));
+    line("tree", format!("{}{}", plan.tree.path.display(), by("tree")));
     if let Some(id) = plan.uuid {
-        line("id", id.dashed());
+        line("id", format!("{}{}", id.dashed(), by("id")));
     }
-    line("users", users(plan));
+    line("users", format!("{}{}", users(plan), by("users")));
     if let Some(template) = &plan.tree.template {
         line("template", format!("the tree is made after {}{}", template.value.display(), asked(&template.origin)));
     }
@@ -34,9 +36,10 @@ pub fn explain(plan: &Plan) -> String {
     for port in &plan.network.ports {
         line("port", format!("{}{}", port.value, asked(&port.origin)));
     }
-    line("unit", unit(&plan.unit));
-    line("machined", plan.register.to_string());
-    line("console", plan.console.to_string());
+    line("unit", format!("{}{}", unit(&plan.unit), by("unit")));
+    line("machined", format!("{}{}", plan.register, by("machined")));
+    line("journal", format!("{}{}", plan.link_journal, by("journal")));
+    line("console", format!("{}{}", plan.console, by("console")));
     if let Some(Dress { look: Some(look), .. }) = &plan.dress {
         let background = match &look.background {
             Background::None => "its own background".to_string(),
@@ -44,19 +47,18 @@ pub fn explain(plan: &Plan) -> String {
             Background::Tint => "its background tinted blue".into(),
         };
         let title = look.title.as_ref().map_or_else(String::new, |t| format!(", title \"{}\"", t.text));
-        line("terminal", format!("{background}{title}"));
+        line("terminal", format!("{background}{title}{}", by("terminal")));
     }
-    line("caps", plan.capabilities.bounding.to_string());
-    line(
-        "filter",
-        match &plan.filter {
-            None => "none: every system call is allowed".into(),
-            Some(f) => {
-                let abis = f.0.explain.abis.iter().map(|a| format!("{} of {} calls of {}", a.allowed, a.known, a.abi));
-                format!("allows {}", abis.collect::<Vec<_>>().join(", "))
-            }
-        },
-    );
+    let gains = if plan.no_new_privileges { ", none can be gained" } else { "" };
+    line("caps", format!("{}{gains}{}", plan.capabilities.bounding, by("caps")));
+    let filter = match &plan.filter {
+        None => "none: every system call is allowed".into(),
+        Some(f) => {
+            let abis = f.0.explain.abis.iter().map(|a| format!("{} of {} calls of {}", a.allowed, a.known, a.abi));
+            format!("allows {}", abis.collect::<Vec<_>>().join(", "))
+        }
+    };
+    line("filter", format!("{filter}{}", by("filter")));
     for (key, label) in [("label", &plan.labels.payload), ("API label", &plan.labels.api_file_systems)] {
         if let Some(label) = label {
             line(key, format!("{}{}", label.value, asked(&label.origin)));
@@ -66,21 +68,37 @@ pub fn explain(plan: &Plan) -> String {
         let optional = step.optional.map_or_else(String::new, |why| format!(" (optional: {why})"));
         line("step", format!("{}{}{optional}", action(&step.action), asked(&step.origin)));
     }
-    line(
-        "program",
-        format!("{} {}", plan.process.mode, plan.process.argv.iter().map(|w| escape(w)).collect::<Vec<_>>().join(" ")),
-    );
+    let words: Vec<_> = plan.process.argv.iter().map(|w| escape(w)).collect();
+    line("program", format!("{} {}{}", plan.process.mode, words.join(" "), by("program")));
+    if let Some(directory) = &plan.process.directory {
+        line("directory", format!("{}{}", directory.display(), by("directory")));
+    }
+    if let Some(signal) = plan.process.kill_signal {
+        line("signal", format!("{signal}{}", by("signal")));
+    }
+    if plan.notify_ready {
+        line("ready", format!("when the payload says so{}", by("ready")));
+    }
     if let Some((user, origin)) = &plan.process.user {
         line("user", format!("{user}{}", asked(origin)));
     }
     for (name, _) in &plan.process.extra_environment.0 {
-        line("variable", name.clone());
+        line("variable", format!("{name}{}", by(&format!("variable {name}"))));
     }
     for credential in &plan.credentials {
         line("credential", format!("{}{}", credential.value.id, asked(&credential.origin)));
     }
     for limit in plan.limits.rlimits.iter().filter(|l| l.origin != Origin::Default) {
         line("limit", format!("{}{}", limit.value, asked(&limit.origin)));
+    }
+    if let Some(adjust) = &plan.limits.oom_score_adjust {
+        line("limit", format!("OOM score adjustment {}{}", adjust.value, asked(&adjust.origin)));
+    }
+    if let Some(cpus) = &plan.limits.cpu_affinity {
+        line("limit", format!("CPUs {}{}", cpus.value, asked(&cpus.origin)));
+    }
+    if let Some(personality) = &plan.limits.personality {
+        line("limit", format!("personality {}{}", personality.value, asked(&personality.origin)));
     }
     for warning in &plan.warnings {
         line("warning", warning.clone());
@@ -96,7 +114,7 @@ pub fn explain(plan: &Plan) -> String {
 
 fn asked(origin: &Origin) -> String {
     match origin {
-        Origin::Default => String::new(),
+        Origin::Default => "  [default]".into(),
         other => format!("  [{other}]"),
     }
 }
@@ -105,7 +123,7 @@ fn network(network: &Network) -> String {
     let asked = asked(&network.origin);
     match &network.join {
         Some(path) => format!("that of {}{asked}", path.value.display()),
-        None if !network.private => "the host's".into(),
+        None if !network.private => format!("the host's{asked}"),
         None if network.links.is_empty() => format!("its own, loopback only{asked}"),
         None => format!("its own{asked}"),
     }

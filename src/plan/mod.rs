@@ -3,6 +3,7 @@
 //!
 //! Only [`probe`] does I/O. Nothing after the plan reads the settings.
 
+mod asked;
 mod bind_users;
 mod build;
 pub mod capabilities;
@@ -25,6 +26,7 @@ pub(crate) mod testing;
 mod tests;
 mod users;
 
+pub use asked::Asked;
 pub use build::build;
 pub use capabilities::CapabilityPlan;
 pub use explain::explain;
@@ -104,6 +106,8 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// What is as usual and yet good to know: for `-v` and the journal.
     pub remarks: Vec<String>,
+    /// Who asked for what does not say it itself.
+    pub asked: Asked,
 }
 
 /// What a person should hear of a plan.

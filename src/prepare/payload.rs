@@ -78,7 +78,7 @@ pub fn init(
             .map(|s| c_string(s.target.as_os_str()))
             .transpose()?,
         hostname: c_string(OsStr::new(plan.hostname.as_str()))?,
-        affinity: plan.limits.cpu_affinity.as_ref().map(|a| mask(a.value.cpus())),
+        affinity: plan.limits.cpu_affinity.as_ref().map(|a| a.value.mask().to_vec()),
         personality: plan.limits.personality.as_ref().map(|p| p.value.raw()),
         rlimits: plan
             .limits
@@ -204,13 +204,6 @@ fn programs_to_try(p: &Process, env: &[CString]) -> Result<Programs> {
         })
         .collect::<Result<_>>()?;
     Ok((candidates, argvs))
-}
-
-fn mask(cpus: &[u32]) -> Vec<u64> {
-    let words = cpus.iter().max().map_or(1, |m| *m as usize / 64 + 1);
-    let mut mask = vec![0u64; words];
-    cpus.iter().for_each(|c| mask[*c as usize / 64] |= 1 << (c % 64));
-    mask
 }
 
 /// Only root of the host can write to our binary, so it is needed where the container's root is the same.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The same command lines run by systemd-nspawn and by spawn under that name; what payload and host see is compared field
-//! by field. Wanted differences are in `accepted.rs`, each with its reason; every other one is a failure.
+//! by field. Wanted differences are in `accepted/`, each with its reason; every other one is a failure.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -68,6 +68,7 @@ fn take(to: &mut Settings, from: &mut Settings) {
     if from.start_mode.is_some() {
         (to.start_mode, to.start_mode_clash) = (from.start_mode.take(), None);
         to.argv = std::mem::take(&mut from.argv);
+        to.argv_origin = from.argv_origin.take();
     }
     many(&mut to.environment, &mut from.environment);
     one(&mut to.user, &mut from.user);

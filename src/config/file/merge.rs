@@ -111,5 +111,6 @@ fn put_line(said: &Settings, settings: &mut Settings) {
     }
     if !said.argv.is_empty() {
         settings.argv = said.argv.clone();
+        settings.argv_origin = None;
     }
 }

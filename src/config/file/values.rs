@@ -44,6 +44,7 @@ pub fn parameters(s: &mut Settings, v: &Said) -> Outcome {
         s.argv.clear();
     }
     s.argv.extend(split_quoted(v.text()?)?.into_iter().map(Into::into));
+    s.argv_origin = Some(v.origin.clone());
     Ok(())
 }
 
@@ -174,7 +175,8 @@ pub fn cpu_affinity(s: &mut Settings, v: &Said) -> Outcome {
         return Ok(());
     }
     let cpus: CpuList = text.parse()?;
-    let cpus = s.cpu_affinity.as_ref().map_or_else(|| cpus.clone(), |before| before.value.union(&cpus));
+    let before = s.cpu_affinity.take().map(|before| before.value).unwrap_or_default();
+    let cpus = before.union(&cpus);
     v.put(&mut s.cpu_affinity, cpus)
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The plan's rules, one by one and over arbitrary command lines.
 
+mod keys;
 mod machine;
 mod modes;
 mod mounts;
