@@ -10,6 +10,15 @@ pub const REASONS: &[(&str, &str)] = &[
     ("Property=", OWN_KEY),
     ("Register=", OWN_KEY),
     ("Scope=", OWN_KEY),
+    ("--bind-user", RECORDS),
+    ("--bind-user-shell", RECORDS),
+    ("--bind-user-group", RECORDS),
+    ("BindUser=", RECORDS),
+    ("BindUserShell=", RECORDS),
+    ("BindUserGroup=", OWN_KEY),
+    ("Background=", OWN_KEY),
+    ("$SYSTEMD_TINT_BACKGROUND", BYTES),
+    ("$SYSTEMD_ADJUST_TERMINAL_TITLE", BYTES),
     ("SELinuxContext=", OWN_KEY),
     ("SELinuxAPIFSContext=", OWN_KEY),
     ("KeepUnit=", OWN_KEY),
@@ -22,3 +31,7 @@ pub const REASONS: &[(&str, &str)] = &[
 ];
 
 const OWN_KEY: &str = "systemd-nspawn has no such key; src/plan/tests/keys.rs sees what it does to the plan";
+
+const RECORDS: &str = "both programs' records and homes are compared by tests/compat/bind_user.rs";
+
+const BYTES: &str = "what the terminal gets is not what payload or host see; tests/root/terminal.rs reads it";
