@@ -12,7 +12,7 @@ const SHOW: &str = "b=/usr/bin/busybox; cd /run/host/userdb; $b stat -c '%n %A %
     for f in *; do $b stat -c '%N %A %u:%g' $f; cat $f; done; \
     cd /run/host/home; $b find . | $b sort | while read f; do $b stat -c '%n %A %u:%g' $f; done; \
     cat /proc/mounts | \
-    $b grep /run/host/home | $b cut -d' ' -f2,4 | $b sort";
+    $b grep /run/host/home | $b cut -d' ' -f2,4 | $b sort -u";
 
 /// Users of the host as long as this lives.
 struct Users(PathBuf);

@@ -4,6 +4,8 @@
 use crate::common::{Case, Outcome, Output, Program};
 use crate::{PATIENCE, Running, scope_file, spawn, wait_until};
 use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 
 /// Touches 200 MB; ends with dd's status, 137 when the kernel has killed it.
 const EAT: &str = "dd if=/dev/zero of=/dev/null bs=200M count=1 2>/dev/null; exit $?";
@@ -52,7 +54,9 @@ pub fn tasks_max_bounds_a_fork_bomb(case: &mut Case) -> Outcome {
     let tasks: u32 = scope_file("machine.slice", "bomb", "pids.current").parse()?;
     assert!((15..=20).contains(&tasks), "{tasks}");
     assert_eq!(scope_file("machine.slice", "bomb", "pids.max"), "20");
-    fs::write(tree.join("stop"), "now\n")?;
+    // Without O_NONBLOCK this would wait for ever for a payload that does not read.
+    let open = || fs::OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(tree.join("stop"));
+    wait_until("who reads /stop", || open().is_ok_and(|mut stop| stop.write_all(b"now\n").is_ok()));
     assert_eq!(running.end(), Some(0), "{}", running.said());
     Ok(())
 }

@@ -13,6 +13,14 @@ pub const ROWS: &[Accepted] = &[
         reason: "the program is PID 2: it takes descriptors only when $LISTEN_PID says so (sd_listen_fds(3))",
     },
     Accepted {
+        suites: "",
+        lines: "*",
+        fields: "env.LISTEN_FDNAMES",
+        nspawn: "-",
+        spawn: "a:b",
+        reason: "descriptors keep the names that they were passed with",
+    },
+    Accepted {
         suites: "sid",
         lines: "*--quiet*|*--pipe*|*--console=pipe*|*--console=autopipe",
         fields: "stderr",
