@@ -16,11 +16,12 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 const DATAGRAM_MAX: usize = 32 * 1024;
 /// `NLMSGERR_ATTR_MSG` (linux/netlink.h).
 const NLMSGERR_ATTR_MSG: u16 = 1;
+/// `NETNSA_NSID` (linux/net_namespace.h).
+const NETNSA_NSID: u16 = 1;
 /// `struct nlmsghdr`.
 const HEADER: usize = 16;
 /// `struct ifinfomsg`.
 const IFINFO: usize = 16;
-
 /// `struct ifaddrmsg`.
 const IFADDR: usize = 8;
 
@@ -45,13 +46,23 @@ pub struct LinkRequest(Vec<u8>);
 impl LinkRequest {
     /// `kind` is an `RTM_*`, `flags` more `NLM_F_*` than request and acknowledge; index 0 when a name is given.
     pub fn new(kind: u16, flags: i32, index: u32) -> Self {
+        Self::with_header(kind, flags, &ifinfo(index))
+    }
+
+    /// Asks whether the network namespace that the caller's knows by this id is still in being; ENOENT when it is not
+    /// (`struct rtgenmsg` of any family; linux/net_namespace.h).
+    pub fn namespace_of_id(id: i32) -> Self {
+        Self::with_header(libc::RTM_GETNSID, 0, &[0; 4]).attribute(NETNSA_NSID, &id.to_ne_bytes())
+    }
+
+    fn with_header(kind: u16, flags: i32, header: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(256);
         let flags = (flags | libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
         bytes.extend(0u32.to_ne_bytes()); // the length: see `send`
         bytes.extend(kind.to_ne_bytes());
         bytes.extend(flags.to_ne_bytes());
         bytes.extend([0; 8]); // the sequence number: see `send`; the port: ours
-        bytes.extend(ifinfo(index));
+        bytes.extend(header);
         Self(bytes)
     }
 

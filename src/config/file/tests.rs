@@ -305,3 +305,26 @@ fn keys_of_our_own_are_unknown_to_systemd_nspawn() {
     assert_eq!((s.slice.unwrap().value.as_str(), s.directory.unwrap().value), ("x.slice", "/srv/m".into()));
     assert_eq!(with("spawn", &[(BESIDE, Anyone, text)]).warnings.len(), 2);
 }
+
+/// Every option that says something of a container has a key, but for the name that files are found by.
+#[test]
+fn d45_what_can_be_said_on_the_command_line_can_be_said_in_a_file() {
+    for (text, built) in [
+        ("[Exec]\nSlice=x.slice\nProperty=MemoryMax=1G\nSetCredential=a:b\nLoadCredential=c:/d", true),
+        ("[Exec]\nSELinuxContext=a\nSELinuxAPIFSContext=a\n[Files]\nBindUserGroup=g\nTemplate=/t", true),
+        ("[Files]\nImagePolicy=root=verity", false),
+        ("[Files]\nRootHash=00112233445566778899aabbccddeeff", false),
+        ("[Files]\nRootHashSignature=base64:AA", false),
+        ("[Files]\nVerityData=/v", false),
+        ("[Exec]\nForwardJournal=/j", false),
+    ] {
+        let loaded = with("spawn", &[(ETC, Trusted, text)]);
+        assert!(loaded.warnings.is_empty(), "{:?}", warned(&loaded));
+        let said = refused(&loaded).concat();
+        assert_eq!(said.is_empty(), built, "{said}");
+        assert!(built || said.contains("is not built yet"), "{said}");
+    }
+    let without: Vec<&str> =
+        keys::all().filter(|key| key.file.is_none() && key.listing != Listing::Hidden).map(|key| key.id).collect();
+    assert_eq!(without, [""]);
+}
