@@ -18,7 +18,7 @@ const RTM_NEWLINKPROP: u16 = 108;
 const NAME_RETRY: Duration = Duration::from_millis(10);
 /// How long a name is waited for whose link does not look as if it were about to go: long enough for somebody who is
 /// just deleting it, too short to annoy whom another link is in the way of.
-const USED_NAME_WAIT: Duration = Duration::from_millis(250);
+const USED_NAME_WAIT: Duration = Duration::from_millis(500);
 
 /// A veth pair to be made.
 #[derive(Debug, Clone)]
@@ -46,8 +46,8 @@ impl VethPair {
     /// Makes the pair: the host's side in the caller's network namespace, the other one in `netns`. Both are down.
     ///
     /// A name that is in use is waited for until `name_wait` is over if its link is about to go: the kernel takes down
-    /// the links of an ended container some time after its last process. Other links are waited for a quarter of a
-    /// second at most. Fails with E0801; then nothing was made.
+    /// the links of an ended container some time after its last process. Other links are waited for half a second at
+    /// most. Fails with E0801; then nothing was made.
     pub fn create(&self, netns: BorrowedFd<'_>, name_wait: Duration) -> Result<Veth> {
         let mut rtnl = Rtnl::open().map_err(|e| failed("cannot open an rtnetlink socket".into(), e))?;
         let started = Instant::now();
@@ -238,7 +238,7 @@ mod tests {
         let first = pair("ve-x", None).create(container.as_fd(), Duration::ZERO).unwrap();
         let remover = std::thread::spawn(move || {
             setns(&host, CloneFlags::CLONE_NEWNET).unwrap();
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(20));
             delete_link(first.host_index).unwrap();
         });
         let second = pair("ve-x", None).create(container.as_fd(), Duration::from_secs(5)).unwrap();

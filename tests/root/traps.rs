@@ -40,9 +40,9 @@ pub fn d17_d18_d20_d40_what_is_not_built_is_refused_whole(case: &mut Case) -> Ou
     let directory = format!("--directory={}", tree.path.display());
     let managed = ["--private-users=managed", "--private-network", "--cleanup"];
     let rows = [
-        (vec!["--ephemeral".to_string(), format!("--image={}", at("disk.raw"))], "--image"),
-        (vec![format!("--mstack={}", at("stack.mstack"))], "--mstack"),
-        (vec![format!("--oci-bundle={}", at("bundle"))], "--oci-bundle"),
+        (vec!["--ephemeral".to_string(), format!("--image={}", at("disk.raw"))], "--image="),
+        (vec![format!("--mstack={}", at("stack.mstack"))], "--mstack="),
+        (vec![format!("--oci-bundle={}", at("bundle"))], "--oci-bundle="),
         (managed[..2].iter().map(|o| o.to_string()).chain([directory.clone()]).collect(), "--private-users=managed"),
         // Not even to clean up: what such a container leaves is not known.
         (managed.iter().map(|o| o.to_string()).chain([directory.clone()]).collect(), "--private-users=managed"),
