@@ -190,9 +190,8 @@ fn unit(s: &Settings, found: &mut Vec<Diagnostic>) {
     if let (Some(none), Some(property)) = (none, first(&s.properties)) {
         exclude(found, none, property, "leave one of them out: properties are those of a scope");
     }
-    let forwarded = s.credentials.iter().find(|c| c.value.id == "journal.forward_to_socket");
-    if let (Some(forward), Some(credential)) = (said(&s.forward_journal), forwarded) {
-        exclude(found, forward, &credential.origin, "leave one of them out: --forward-journal= sets this credential");
+    if let (Some(forward), Some(credential)) = (said(&s.forward_journal), super::forward::clashing(s)) {
+        exclude(found, forward, credential, "leave one of them out: --forward-journal= sets this credential");
     }
 }
 
@@ -225,6 +224,10 @@ fn missing(s: &Settings) -> Vec<Diagnostic> {
     let is_managed = managed.is_some() || (user_scope && s.private_users.is_none());
     if let (Some(delegate), false) = (of(&s.delegate, |n| *n > 0), is_managed) {
         need(delegate, "--private-users=managed", "add --private-users=managed, or leave it out");
+    }
+
+    if let (Some(limit), None) = (super::forward::limit(s), &s.forward_journal) {
+        need(limit, "a journal that is forwarded", "add --forward-journal=, or leave the limit out");
     }
 
     let shell = of(&s.bind_user_shell, |shell| parse_bool(shell).is_err());
@@ -335,6 +338,8 @@ mod tests {
                 "--forward-journal=/j --set-credential=journal.forward_to_socket:x",
                 &["--forward-journal=/j and --set-cred"],
             ),
+            ("--forward-journal-max-use=1", &["--forward-journal-max-use=1 needs a journal"]),
+            ("--forward-journal-max-files=1 --forward-journal=/j", &[]),
             ("-a -b --network-bridge=a --network-zone=b --port=1 -n", &["-a and -b", "--network-bridge=a and"]),
         ];
         for (line, expected) in rows {

@@ -39,6 +39,9 @@ pub fn explain(plan: &Plan) -> String {
     line("unit", format!("{}{}", unit(&plan.unit), by("unit")));
     line("machined", format!("{}{}", plan.register, by("machined")));
     line("journal", format!("{}{}", plan.link_journal, by("journal")));
+    if let Some(forward) = &plan.forward_journal {
+        line("forwarded", format!("the journal {forward}{}", by("forwarded")));
+    }
     line("console", format!("{}{}", plan.console, by("console")));
     if let Some(Dress { look: Some(look), .. }) = &plan.dress {
         let background = match &look.background {

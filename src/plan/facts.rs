@@ -134,6 +134,8 @@ pub struct Facts {
     pub network: NetworkFacts,
     /// The users of the host.
     pub users: UserFacts,
+    /// systemd-journal-remote(8); looked for where a journal is to be forwarded.
+    pub journal_remote: Option<PathBuf>,
     /// The host's name.
     pub host_name: Option<String>,
     /// Our own hard limits by resource number.

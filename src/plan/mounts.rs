@@ -148,7 +148,7 @@ fn api(s: &Settings, network: &Network) -> Vec<Step> {
     steps.push(tmpfs("/dev/shm", SND, shared, Content::Empty));
     steps.push(tmpfs("/run", SND, "mode=0755,size=20%,nr_inodes=800k", Content::Run));
     steps.push(tmpfs("/run/host", RO_RSD, "mode=0755,size=4m,nr_inodes=1k", Content::RunHost));
-    if !s.credentials.is_empty() {
+    if !super::forward::credentials(s).is_empty() {
         let mode = if credentials_for_all(s) { "mode=0555" } else { "mode=0500" };
         steps.push(tmpfs("/run/host/credentials", RO_RSD, mode, Content::Credentials));
     }
@@ -182,6 +182,11 @@ fn shared(s: &Settings, f: &Facts, user: &UserNamespace) -> Vec<Step> {
     }
     if s.link_journal.as_ref().is_none_or(|l| l.value != LinkJournal::No) && !said(&s.ephemeral) {
         steps.push(make("/var/log/journal", Shared::Journal, RSD));
+    }
+    if let Some(forward) = &s.forward_journal {
+        let socket = Source::Shared { what: Shared::JournalSocket };
+        let made = step(super::forward::SOCKET, socket, RO_RSD, Missing::Fail);
+        steps.push(Step { origin: forward.origin.clone(), ..made });
     }
     steps
 }

@@ -223,6 +223,8 @@ pub enum Shared {
     UnixExport,
     /// The host's directory for the container's journal, when `--link-journal=` finds one.
     Journal,
+    /// Where journald of the container sends what it writes (`--forward-journal=`).
+    JournalSocket,
 }
 
 impl Shared {
@@ -232,6 +234,7 @@ impl Shared {
             Shared::Incoming => "the directory for mounts from machined",
             Shared::UnixExport => "the directory for sockets that the host may use",
             Shared::Journal => "the host's directory for the container's journal",
+            Shared::JournalSocket => "the socket for the container's journal",
         }
     }
 }

@@ -61,11 +61,11 @@ pub enum DevicePolicy {
     Missing,
 }
 
-/// A directory of the host that the container gets to see for its life.
+/// A directory or socket of the host that the container gets to see for its life.
 pub struct SharedDirectory {
     /// What it is.
     pub what: Shared,
-    /// The directory, in the host's mount namespace.
+    /// The directory or socket, in the host's mount namespace.
     pub directory: OwnedFd,
     /// Where the container sees it.
     pub target: PathBuf,
@@ -224,6 +224,7 @@ impl Inputs<'_> {
             uuid: self.context.uuid.dashed(),
             boot_id: self.boot_id.clone(),
             credentials: !plan.credentials.is_empty(),
+            journal_socket: plan.forward_journal.is_some(),
             users: &plan.bound_users,
         }
     }
@@ -255,7 +256,9 @@ impl Inputs<'_> {
         match what {
             // What the host mounts there arrives, and nothing goes the other way.
             Shared::Incoming => mount_attr::make_slave(mount.as_fd(), Reach::Mount),
-            Shared::UnixExport | Shared::Journal => mount_attr::make_private(mount.as_fd(), Reach::Mount),
+            Shared::UnixExport | Shared::Journal | Shared::JournalSocket => {
+                mount_attr::make_private(mount.as_fd(), Reach::Mount)
+            }
         }
         .map_err(fail)?;
         let clear = MountAttrFlags::MOUNT_ATTR_RDONLY.difference(attributes);

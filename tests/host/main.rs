@@ -6,6 +6,7 @@ mod common;
 mod faults;
 
 mod bed;
+mod forward;
 mod guest;
 mod journal;
 mod machined;
@@ -69,6 +70,12 @@ fn main() -> ExitCode {
             journal::a_clash_of_ids_is_told,
             journal::d48_a_failed_start_takes_the_link_back,
             journal::a_restart_of_journald_is_survived,
+            forward::what_the_guest_writes_is_stored_meanwhile[180],
+            forward::the_last_entries_are_stored[180],
+            forward::only_root_of_the_container_can_send,
+            forward::a_killed_supervisor_leaves_no_receiver,
+            forward::a_killed_receiver_is_told_and_another_one_comes[120],
+            forward::what_cannot_be_stored_is_told_in_time,
             sudo::the_terminal_works_and_is_restored,
             sudo::the_keyboard_reaches_a_payload_with_piped_output,
             sudo::in_the_background_it_runs_on,

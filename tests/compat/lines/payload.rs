@@ -35,6 +35,8 @@ pub const IDENTITY: &[Line] = &[
     line("--chdir=/usr/lib"),
     line("-u user --chdir=/tmp"),
     line("--hostname=some-host"),
+    line("--forward-journal=@DIR@/j --forward-journal-max-use=10M --forward-journal-keep-free=1M --forward-journal-max-file-size=1M --forward-journal-max-files=3")
+        .since(261),
     line("--uuid=0123456789abcdef0123456789abcdef"),
     line("--uuid=0123456789abcdef0123456789abcdef --quiet")
         .setup("echo fedcba98765432100123456789abcdef >etc/machine-id"),
