@@ -242,6 +242,10 @@ pub struct Settings {
     pub container_service: One<String>,
     /// `$SYSTEMD_NSPAWN_NETWORK_MAC`
     pub network_mac: One<[u8; 6]>,
+    /// `$SYSTEMD_NSPAWN_USE_CGNS`
+    pub cgroup_namespace: One<bool>,
+    /// `$SYSTEMD_NSPAWN_API_VFS_WRITABLE`
+    pub api_vfs: One<ApiVfs>,
     /// `$SYSTEMD_SECCOMP`
     pub seccomp: One<bool>,
     /// `$SYSTEMD_LOG_SECCOMP`

@@ -67,6 +67,7 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
         limits: limits::limits(s, f, &mut told),
         filter,
         register: s.register.as_ref().map_or(Register::Auto, |r| r.value),
+        cgroup_namespace: mounts::cgroup_namespace(s),
         link_journal: s.link_journal.as_ref().map_or(LinkJournal::Auto, |l| l.value),
         forward_journal: forward,
         notify_ready: yes(&s.notify_ready),

@@ -144,6 +144,9 @@ fn user_namespace(s: &Settings, found: &mut Vec<Diagnostic>) {
             exclude(found, mstack, &mode.origin, "use --private-users=no or managed");
         }
     }
+    if let Some(api) = opens_api(s) {
+        exclude(found, api, &mode.origin, "use --private-users=no: nothing of the host can be written to otherwise");
+    }
     let explicit = matches!(mode.value, PrivateUsers::Fixed(_) | PrivateUsers::Identity);
     let moved = of(&s.ownership, |ownership| *ownership != Ownership::Off);
     for root in root_mounts(s) {
@@ -160,6 +163,19 @@ fn links(s: &Settings) -> impl Iterator<Item = &Origin> {
     let lists = [first(&s.network_interface), first(&s.network_macvlan), first(&s.network_ipvlan)];
     let single = [first(&s.network_veth_extra), on(&s.network_veth), said(&s.network_bridge), said(&s.network_zone)];
     lists.into_iter().chain(single).flatten()
+}
+
+/// Whether the container gets a network of its own.
+fn is_private(s: &Settings) -> bool {
+    // A container of a user has one unless something else was said of the network.
+    let implied = on(&s.user_scope).is_some() && s.private_network.is_none() && s.network_namespace_path.is_none();
+    on(&s.private_network).is_some() || links(s).next().is_some() || implied
+}
+
+/// Who asked for parts of the host's `/sys` or `/proc/sys` that can be written to: those of a user namespace cannot be.
+pub fn opens_api(s: &Settings) -> Option<&Origin> {
+    let private = is_private(s) || s.network_namespace_path.is_some();
+    of(&s.api_vfs, |mode| *mode == ApiVfs::Yes || *mode == ApiVfs::Network && !private)
 }
 
 fn network(s: &Settings, found: &mut Vec<Diagnostic>) {
@@ -211,10 +227,7 @@ fn missing(s: &Settings) -> Vec<Diagnostic> {
 
     let managed = of(&s.private_users, |mode| *mode == PrivateUsers::Managed);
     let user_scope = on(&s.user_scope).is_some();
-    let any_link = links(s).next().is_some();
-    // A container of a user has a network of its own unless something else was said of the network.
-    let implied = user_scope && s.private_network.is_none() && s.network_namespace_path.is_none();
-    let private = on(&s.private_network).is_some() || any_link || implied;
+    let private = is_private(s);
     if let (Some(managed), false) = (managed, private) {
         need(managed, "a network of its own", "add --private-network or --network-veth");
     }

@@ -174,6 +174,7 @@ fn action(action: &Action) -> String {
                 Source::Sysfs => "sysfs".into(),
                 Source::SysfsParts => "parts of its own sysfs".into(),
                 Source::Cgroup2 => "cgroup2".into(),
+                Source::HostCgroup2 => "the host's cgroup2 (its own group can be changed)".into(),
                 Source::Mqueue => "mqueue".into(),
                 Source::Host { path, .. } => path.display().to_string(),
                 Source::Home { path, owner, seen_as } => {

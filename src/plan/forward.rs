@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! `--forward-journal=`: the guest's journald sends what it writes to a socket, and systemd-journal-remote(8) stores it.
 
-use super::Facts;
+use super::{Facts, JournalRemote};
 use crate::config::{One, Settings};
 use crate::error::{Code, Diagnostic, Origin, Sourced};
 use crate::model::{Credential, CredentialSource, MachineName};
@@ -74,12 +74,18 @@ pub(super) fn forward(
     machine: Option<&MachineName>,
 ) -> Result<Option<ForwardJournal>, Diagnostic> {
     let (Some(said), Some(machine)) = (&s.forward_journal, machine) else { return Ok(None) };
-    let Some(program) = f.journal_remote.clone() else {
+    let Some(JournalRemote { program, limits }) = f.journal_remote.clone() else {
         let what = "this host has no systemd-journal-remote, which stores forwarded journals";
         return Err(Diagnostic::new(Code::JournalForward, what)
             .origin(&said.origin)
             .help("install the package systemd-journal-remote, or share the journal with --link-journal="));
     };
+    if let (Some(asked), false) = (self::limit(s), limits) {
+        let what = format!("{} takes no limits: it is too old", program.display());
+        return Err(Diagnostic::new(Code::JournalForward, what)
+            .origin(asked)
+            .help("leave the limit out, or install the systemd-journal-remote of systemd 261 or later"));
+    }
     let limit = |said: &One<u64>| said.as_ref().map(|limit| limit.value);
     Ok(Some(ForwardJournal {
         program,
@@ -126,13 +132,23 @@ pub(super) fn clashing(s: &Settings) -> Option<&Origin> {
 }
 
 /// Where systemd-journal-remote is: in `$PATH`, else where systemd keeps such programs.
-pub(super) fn find_program() -> Option<PathBuf> {
+pub(super) fn find_program() -> Option<JournalRemote> {
     use std::os::unix::fs::PermissionsExt;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let own = ["/usr/lib/systemd", "/lib/systemd", "/usr/libexec"].map(PathBuf::from);
     let places = std::env::split_paths(&path).filter(|place| place.is_absolute()).chain(own);
     let is_program = |at: &PathBuf| at.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
-    places.map(|place| place.join("systemd-journal-remote")).find(is_program)
+    let program = places.map(|place| place.join("systemd-journal-remote")).find(is_program)?;
+    let limits = knows_limits(&program);
+    Some(JournalRemote { program, limits })
+}
+
+/// Whether the option is among the words of the program, which is quicker to tell than by running it. Of a script that
+/// is not known.
+fn knows_limits(program: &Path) -> bool {
+    const OPTION: &[u8] = b"max-file-size";
+    let Ok(bytes) = std::fs::read(program) else { return true };
+    !bytes.starts_with(b"\x7fELF") || bytes.windows(OPTION.len()).any(|word| word == OPTION)
 }
 
 #[cfg(test)]
@@ -141,9 +157,13 @@ mod tests {
     use super::super::{Action, MountStep, Plan, Shared, Source, build, explain};
     use super::*;
 
+    fn remote(limits: bool) -> JournalRemote {
+        JournalRemote { program: "/usr/lib/systemd/systemd-journal-remote".into(), limits }
+    }
+
     fn planned(line: &str) -> Result<Plan, Vec<Diagnostic>> {
         let mut f = facts();
-        f.journal_remote = Some("/usr/lib/systemd/systemd-journal-remote".into());
+        f.journal_remote = Some(remote(true));
         build(&settings(line), &f)
     }
 
@@ -184,6 +204,24 @@ mod tests {
             leaving 2 bytes free, files of 1048576 bytes, at most 3 files  [--forward-journal=/j, \
             --forward-journal-max-use=1K, ";
         assert!(shown.contains(wanted), "{shown}");
+    }
+
+    #[test]
+    fn limits_that_the_program_does_not_know_are_refused() {
+        let f = Facts { journal_remote: Some(remote(false)), ..facts() };
+        let line = "--machine=m --forward-journal=/j";
+        assert!(build(&settings(line), &f).is_ok());
+        let wrong = build(&settings(&format!("{line} --forward-journal-max-files=3")), &f).unwrap_err();
+        let words = wrong[0].to_string();
+        assert!(words.contains("takes no limits") && words.contains("--forward-journal-max-files=3"), "{words}");
+        let dir = std::env::temp_dir().join(format!("spawn-test-forward-{}", std::process::id()));
+        for (text, limits) in
+            [(&b"\x7fELF..\0output\0"[..], false), (b"\x7fELF..\0max-file-size\0", true), (b"#!/bin/sh\n", true)]
+        {
+            std::fs::write(&dir, text).unwrap();
+            assert_eq!(knows_limits(&dir), limits);
+        }
+        std::fs::remove_file(&dir).unwrap();
     }
 
     #[test]

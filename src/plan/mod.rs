@@ -31,7 +31,7 @@ pub use asked::Asked;
 pub use build::build;
 pub use capabilities::CapabilityPlan;
 pub use explain::explain;
-pub use facts::{Facts, HostFacts, KernelVersion, NetworkFacts, Terminal, TreeFacts, UserFacts};
+pub use facts::{Facts, HostFacts, JournalRemote, KernelVersion, NetworkFacts, Terminal, TreeFacts, UserFacts};
 pub use forward::{ForwardJournal, SOCKET as JOURNAL_SOCKET};
 pub use network::{Bridge, Link, Network};
 pub use probe::{probe, whereabouts};
@@ -81,6 +81,8 @@ pub struct Plan {
     pub no_new_privileges: bool,
     /// SELinux labels.
     pub labels: Labels,
+    /// It has a cgroup namespace.
+    pub cgroup_namespace: bool,
     /// The system call filter; `None` is switched off.
     pub filter: Option<FilterPlan>,
     /// The console.

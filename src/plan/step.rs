@@ -138,6 +138,8 @@ pub enum Source {
     SysfsParts,
     /// The container's cgroup2 hierarchy.
     Cgroup2,
+    /// The host's cgroup2 hierarchy, of which only the container's own group can be changed.
+    HostCgroup2,
     /// The container's POSIX message queues.
     Mqueue,
     /// A file or directory of the host.

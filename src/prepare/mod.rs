@@ -195,7 +195,10 @@ struct Namespaces {
 impl Namespaces {
     fn of(plan: &Plan) -> Self {
         let mut init = flags::NEWPID | flags::NEWIPC | flags::NEWUTS;
-        let mut join = flags::NEWIPC | flags::NEWCGROUP;
+        let mut join = flags::NEWIPC;
+        if plan.cgroup_namespace {
+            join |= flags::NEWCGROUP;
+        }
         if plan.user_namespace.is_some() {
             init |= flags::NEWUSER;
         }

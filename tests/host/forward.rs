@@ -173,6 +173,30 @@ pub fn a_killed_receiver_is_told_and_another_one_comes(case: &mut Case) -> Outco
     Ok(())
 }
 
+pub fn limits_hold_or_are_refused(case: &mut Case) -> Outcome {
+    need_receiver()?;
+    let name = name_for(case);
+    let forward = format!("--forward-journal={}", case.dir().join("journals").display());
+    let limits =
+        ["--forward-journal-max-file-size=1M", "--forward-journal-max-files=2", "--forward-journal-max-use=4M"];
+    let script = "my $s = connected(); entry($s, $_, join '', map { chr(33 + rand 94) } 1..1000) for 1..20000;";
+    let run = sender(case, &name, &[&[forward.as_str()][..], &limits].concat(), script).run();
+    if systemd_version() < 261 {
+        let run = run.expect_code(125);
+        assert!(run.stderr.contains("takes no limits") && run.stderr.contains("--forward-journal-max-"), "{run}");
+        assert!(!case.dir().join("journals").exists());
+        return Ok(());
+    }
+    run.expect_code(0);
+    let mut sizes = Vec::new();
+    for file in fs::read_dir(case.dir().join("journals"))? {
+        sizes.push(file?.metadata()?.len());
+    }
+    let size: u64 = sizes.iter().sum();
+    assert!(sizes.len() <= 3 && size < 24 << 20, "20 MB of text are stored in files of {sizes:?} bytes");
+    Ok(())
+}
+
 pub fn what_cannot_be_stored_is_told_in_time(case: &mut Case) -> Outcome {
     let before = HostState::take(case.dir());
     let options = ["-q", "-D", BUSYBOX, "-M", &name_for(case), "--register=no"];

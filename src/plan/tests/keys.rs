@@ -96,7 +96,7 @@ fn machine() -> Facts {
     f.tree.template = Some("/tpl".into());
     (f.host.localtime, f.host.zone) = (true, Some("Europe/Berlin".into()));
     f.host.selinux = true;
-    f.journal_remote = Some("/usr/lib/systemd/systemd-journal-remote".into());
+    f.journal_remote = Some(JournalRemote { program: "/usr/lib/systemd/systemd-journal-remote".into(), limits: true });
     f.stdio = StdioFacts([FdKind::Terminal(TerminalId { device: 1, inode: 1 }); 3]);
     f.terminal.term = Some("xterm".into());
     f.host.resolv_conf = Some("/etc/resolv.conf".into());
