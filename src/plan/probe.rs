@@ -158,7 +158,7 @@ fn tree(s: &Settings) -> Result<(TreeFacts, UserFacts)> {
     let mut unmappable = Vec::new();
     if super::users::asks_for_map(s, owner) && rustix::process::geteuid().is_root() {
         let below = if overlaid(s) { MountsBelow::LeftOut } else { MountsBelow::Mapped };
-        unmappable = unmappable_mounts(fd.as_fd(), below, likely_range(s, &real, owner));
+        unmappable = unmappable_mounts(fd.as_fd(), below, likely_range(s, &real, owner))?;
     }
     let is_host_root = template.is_none() && (stat.st_dev, stat.st_ino) == (host.st_dev, host.st_ino);
     let mut root = ImageRoot::from_fd(fd, &real, Crossing::Allowed);
