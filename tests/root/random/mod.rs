@@ -8,8 +8,9 @@
 mod values;
 mod words;
 
-use crate::common::{Case, HostState, Outcome, Output, Program, Reason, fail, leftovers, tree};
+use crate::common::{Case, HostState, Outcome, Output, Program, Reason, fail, host_state, leftovers, tree};
 use crate::support::{BOTH, Name, Tree};
+use rustix::mount::MountPropagationFlags;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,13 +41,15 @@ enum Came {
 struct Scene {
     tree: PathBuf,
     dir: String,
-    before: HostState,
 }
 
 impl Scene {
     fn make(case: &mut Case) -> Result<Self, Reason> {
         // Without the tools for it the options of links are about links that are not there.
-        let _no_links = crate::network::own_network();
+        let _no_links = crate::network::own_network().and_then(|()| crate::network::ip("link add br0 type bridge"));
+        // Mounts that come and go on the machine meanwhile are none of ours.
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)?;
+        rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
         let mut pristine = Tree::new(case)?;
         let moved = case.dir().join("pristine");
         std::fs::rename(&pristine.path, &moved)?;
@@ -70,7 +73,7 @@ impl Scene {
             pristine.called(case, name, &[])?.args(["/status", "42"]).run().expect_code(STATUS);
         }
         let dir = case.dir().display().to_string();
-        Ok(Self { tree, dir, before: HostState::take(case.dir()) })
+        Ok(Self { tree, dir })
     }
 
     /// The folder as it was in the beginning.
@@ -98,12 +101,14 @@ impl Scene {
 
     /// What came of the start, or what is wrong with it.
     fn check(&self, case: &Case, start: &Start) -> Result<Came, String> {
+        let before = HostState::take(case.dir());
         let output = match self.run(case, start) {
             Ok(output) => output,
             Err(Reason::Fail(why) | Reason::Skip(why)) => return Err(why),
         };
+        remove_supervisor();
         let came = judge(start, &output).map_err(|what| format!("{what}: {output}"))?;
-        let mut left = self.before.difference();
+        let mut left = before.difference();
         left.extend(leftovers::processes(Duration::from_secs(2)));
         left.extend(leftovers::locks(&self.tree));
         match left.is_empty() {
@@ -125,6 +130,16 @@ impl Scene {
             break;
         }
         (smallest, what)
+    }
+}
+
+/// With `--keep-unit` it stays as long as the unit, which is this test's own.
+fn remove_supervisor() {
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    if let Some(root) = host_state::cgroup_root() {
+        // Most starts have none.
+        let _absent = std::fs::remove_dir(root.join(own).join("supervisor"));
     }
 }
 
@@ -156,6 +171,9 @@ fn judge(start: &Start, output: &Output) -> Result<Came, String> {
     };
     let ran = output.stdout.contains("ran\n") || output.stdout.contains("ran\r\n");
     if own && has_code(&output.stderr) {
+        if std::env::var_os("SPAWN_RANDOM_SHOW").is_some() {
+            eprintln!("{}", output.stderr);
+        }
         return Ok(Came::Refused);
     }
     match code {
@@ -188,10 +206,19 @@ pub fn starts_say_what_is_wrong_and_leave_nothing(case: &mut Case) -> Outcome {
     let first = number("SPAWN_RANDOM_SEED", 1);
     let count = number("SPAWN_RANDOM_STARTS", 150);
     let all = std::env::var_os("SPAWN_RANDOM_ALL").is_some();
+    let shown = std::env::var_os("SPAWN_RANDOM_SHOW").is_some();
     let (mut came, mut wrong) = (Vec::new(), Vec::new());
     for seed in first..first + count {
+        if shown {
+            eprintln!("{}", describe(seed, &start(seed), &start(seed).words("@DIR@").join(" ")));
+        }
         match scene.check(case, &start(seed)) {
-            Ok(one) => came.push(one),
+            Ok(one) => {
+                if shown {
+                    eprintln!("{one:?}");
+                }
+                came.push(one);
+            }
             Err(what) => {
                 let (smallest, what) = scene.shrink(case, start(seed), what);
                 wrong.push(describe(seed, &smallest, &what));

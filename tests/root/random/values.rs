@@ -85,8 +85,20 @@ const CAPABILITIES: &[&str] = &[
     "",
 ];
 
-const LINKS: &[&str] =
-    &["l0", "l0:inside", "l1:host0", "lo", "missing", "l0:lo", "l0:l0", "a/b", "l0:a-rather-long-name-of-a-link"];
+const LINKS: &[&str] = &[
+    "l0",
+    "l0:inside",
+    "l1:host0",
+    "l1",
+    "l0:eth0",
+    "l1:a",
+    "missing",
+    "lo",
+    "l0:lo",
+    "l0:l0",
+    "a/b",
+    "l0:a-rather-long-name-of-a-link",
+];
 
 /// Sizes, counts and times alike: what is wrong for one resource is right for the next.
 const LIMITS: &[&str] = &[
@@ -192,12 +204,21 @@ pub fn of(id: &str) -> Option<&'static [&'static str]> {
         "private-users-delegate" => &["0", "1", "x"],
         "private-network" | "network-veth" => &[],
         "network-interface" | "network-macvlan" | "network-ipvlan" => LINKS,
-        "network-veth-extra" => &["further0:in0", "further1", "l0:x", "a/b", "lo:x", "ve-tree:x", "further0:host0"],
-        "network-bridge" => &["br0", "l0", "missing", "lo", "a/b"],
-        "network-zone" => &["z", "l0", "a-long-name-x", "a/b", ""],
-        "network-namespace-path" => {
-            &["/proc/self/ns/net", "/proc/self/ns/mnt", "/proc/1/ns/net", "@DIR@/file", "@DIR@/missing", "relative"]
+        "network-veth-extra" => {
+            &["further0:in0", "further1", "further2:x", "l0:x", "a/b", "lo:x", "ve-tree:x", "further0:host0"]
         }
+        "network-bridge" => &["br0", "br0", "br0", "l0", "missing", "lo", "a/b"],
+        "network-zone" => &["z", "zone", "l0", "a-long-name-x", "a/b", ""],
+        "network-namespace-path" => &[
+            "/proc/self/ns/net",
+            "/proc/self/ns/net",
+            "/proc/self/ns/net",
+            "/proc/self/ns/mnt",
+            "/proc/1/ns/net",
+            "@DIR@/file",
+            "@DIR@/missing",
+            "relative",
+        ],
         "port" => &["80", "tcp:8080:80", "udp:53", "sctp:1", "0", "65536", "tcp:80:0", "icmp:1"],
         "capability" | "drop-capability" | "ambient-capability" => CAPABILITIES,
         "system-call-filter" => &[
@@ -283,7 +304,7 @@ pub fn of(id: &str) -> Option<&'static [&'static str]> {
             "/mnt:ro,noexec",
         ],
         "overlay" | "overlay-ro" => OVERLAYS,
-        "bind-user" => &["root", "nobody", "daemon", "missing", "bin", "a:b"],
+        "bind-user" => &["games", "bin", "man", "root", "nobody", "daemon", "missing", "a:b"],
         "bind-user-shell" => &["yes", "no", "/bin/sh", "relative"],
         "bind-user-group" => &["root", "wheel", "a:b"],
         "console" => &["interactive", "read-only", "passive", "pipe", "autopipe", "perhaps"],

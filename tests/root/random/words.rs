@@ -4,7 +4,10 @@
 use super::values;
 use crate::settings_files::{Random, file};
 use crate::support::Name;
-use spawn::config::{Built, Does, Invocation, Key, Takes, keys};
+use spawn::cli::{Caller, parse};
+use spawn::config::file::layer::Layer;
+use spawn::config::{Built, Does, Invocation, Key, Takes, Trust, keys};
+use std::path::Path;
 
 /// What is said about one setting.
 #[derive(Clone)]
@@ -63,21 +66,31 @@ pub fn start(seed: u64) -> Start {
         file: Vec::new(),
         garbage: (in_file && random.one_in(3)).then(|| file(random)),
         variables: Vec::new(),
-        program: PROGRAMS[if random.one_in(3) { random.below(PROGRAMS.len()) } else { random.below(4) }],
+        program: PROGRAMS[if random.one_in(6) { random.below(PROGRAMS.len()) } else { random.below(4) }],
     };
     for _ in 0..count {
         match in_file && start.garbage.is_none() && !random.one_in(4) {
-            true => start.file.extend(item(random, |key| key.in_files_of(invocation(name)).is_some())),
-            false => start.options.extend(item(random, |key| {
-                (key.long.is_some() || key.short.is_some()) && key.known_to(invocation(name))
-            })),
+            true => start
+                .file
+                .extend(sound(random, Item::is_right_in_a_file, |key| key.in_files_of(invocation(name)).is_some())),
+            false => start.options.extend(sound(
+                random,
+                |item| item.is_right_as_an_option(name),
+                |key| (key.long.is_some() || key.short.is_some()) && key.known_to(invocation(name)),
+            )),
         }
     }
     while random.one_in(6) {
         let variable = &keys::environment::VARIABLES[random.below(keys::environment::VARIABLES.len())];
-        start.variables.push((variable.name, random.pick(VARIABLES)));
+        let most = if random.one_in(4) { VARIABLES.len() } else { 4 };
+        start.variables.push((variable.name, random.pick(&VARIABLES[..most])));
     }
     start
+}
+
+/// A setting that mostly is understood by itself: what is wrong with it shows together with others.
+fn sound(random: &mut Random, is_right: impl Fn(&Item) -> bool, suits: impl Fn(&Key) -> bool) -> Option<Item> {
+    (0..4).find_map(|_| item(random, &suits).filter(|item| is_right(item) || random.one_in(16)))
 }
 
 /// A setting of those that suit; what only shows something or is not built is said seldom.
@@ -95,8 +108,8 @@ fn item(random: &mut Random, suits: impl Fn(&Key) -> bool) -> Option<Item> {
         Takes::Flag => None,
         Takes::Optional(_) | Takes::OptionalOrWord(_) if random.one_in(3) => None,
         // What is right comes first in each list, so the first half is taken more often.
-        _ if random.one_in(2) => Some(random.pick(&pool[..pool.len().div_ceil(2)])),
-        _ => Some(random.pick(pool)),
+        _ if random.one_in(3) => Some(random.pick(pool)),
+        _ => Some(random.pick(&pool[..pool.len().div_ceil(2)])),
     };
     Some(Item { key, value })
 }
@@ -113,6 +126,18 @@ impl Item {
             Some(value) => format!("{name}={}", value.replace("@DIR@", dir)),
             None => name,
         }
+    }
+
+    fn is_right_as_an_option(&self, name: Name) -> bool {
+        let called = if name == Name::Spawn { "spawn" } else { "systemd-nspawn" };
+        let caller = Caller { environment: Vec::new(), directory: Some("/".into()) };
+        parse(vec![called.into(), "-D/".into(), self.word("/dir").into(), "x".into()], &caller).is_ok()
+    }
+
+    fn is_right_in_a_file(&self) -> bool {
+        let text = self.line("/dir");
+        let layer = Layer::parse(Path::new("/file"), text.as_bytes(), Trust::Trusted, Invocation::Spawn);
+        layer.warnings.is_empty() && layer.broken.is_none()
     }
 
     /// As a line of a file.
