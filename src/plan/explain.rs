@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! A plan in words (`--dry-run`).
 
-use super::{Action, Network, Plan, Source, Unit, UserNamespace, describe_attributes};
+use super::{Action, MissingHome, Network, Plan, Source, Unit, UserNamespace, describe_attributes};
 use crate::error::Origin;
 use crate::model::BindSource;
 use crate::model::shown::escape;
@@ -83,7 +83,11 @@ pub fn explain(plan: &Plan) -> String {
         line("ready", format!("when the payload says so{}", by("ready")));
     }
     if let Some((user, origin)) = &plan.process.user {
-        line("user", format!("{user}{}", asked(origin)));
+        let home = match plan.process.missing_home {
+            MissingHome::Left => "",
+            MissingHome::MadeIfPossible | MissingHome::Made => ", whose home is made if it is missing",
+        };
+        line("user", format!("{user}{home}{}", asked(origin)));
     }
     for (name, _) in &plan.process.extra_environment.0 {
         line("variable", format!("{name}{}", by(&format!("variable {name}"))));

@@ -207,6 +207,8 @@ pub struct Process {
     pub argv: Vec<OsString>,
     /// `-u`
     pub user: Option<(String, Origin)>,
+    /// What becomes of the user's home where it is missing.
+    pub missing_home: MissingHome,
     /// `--chdir=`
     #[serde(serialize_with = "crate::model::shown::some_path")]
     pub directory: Option<PathBuf>,
@@ -219,6 +221,18 @@ pub struct Process {
     pub listen_fds: u32,
     /// `--kill-signal=`
     pub kill_signal: Option<Signal>,
+}
+
+/// What becomes of the home of `-u` where the image has none. Only prepare knows which directory that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingHome {
+    /// Nothing: the superuser has `/root`, a user of the host brings its own.
+    Left,
+    /// It is made; where that fails, the start goes on without it.
+    MadeIfPossible,
+    /// It is made, or the start fails, as with systemd-nspawn.
+    Made,
 }
 
 /// Variables whose values must not show.

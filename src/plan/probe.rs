@@ -8,8 +8,8 @@ use crate::config::file::Whereabouts;
 use crate::error::Origin;
 use crate::error::{Code, Diagnostic, Result};
 use crate::image::{
-    Crossing, ImageRoot, LastLink, MountsBelow, OsRelease, TreeOwner, TriedMap, candidates, check_is_os, default_tree,
-    find_machine, remedy, try_map,
+    Crossing, ImageRoot, LastLink, MountsBelow, OsRelease, TreeOwner, Trial, TriedMap, candidates, check_is_os,
+    default_tree, find_machine, remedy, try_map,
 };
 use crate::model::{CapabilitySet, MachineName, PrivateUsers, StartMode, UidRange, Volatile};
 use crate::supervise::{FdKind, StdioFacts};
@@ -161,9 +161,9 @@ fn tree(s: &Settings) -> Result<(TreeFacts, UserFacts, Option<TriedMap>)> {
     let (mut tried, mut unmappable) = (None, Vec::new());
     if super::users::asks_for_map(s, owner) && rustix::process::geteuid().is_root() {
         let below = if overlaid(s) { MountsBelow::LeftOut } else { MountsBelow::Mapped };
-        match try_map(fd.as_fd(), below, likely_range(s, &real, owner)) {
-            Ok(map) => tried = Some(map),
-            Err(mounts) => unmappable = mounts,
+        match try_map(fd.as_fd(), below, likely_range(s, &real, owner))? {
+            Trial::Mapped(map) => tried = Some(map),
+            Trial::Unmappable(mounts) => unmappable = mounts,
         }
     }
     let is_host_root = template.is_none() && (stat.st_dev, stat.st_ino) == (host.st_dev, host.st_ino);

@@ -263,8 +263,8 @@ pub fn fill_run_host(at: BorrowedFd<'_>, info: &HostInfo<'_>) -> std::result::Re
         dir(at, "credentials", 0o500)?;
     }
     if info.journal_socket {
-        dir(at, "journal", 0o755, owner)?;
-        file(at, "journal/socket", 0, b"", owner)?;
+        dir(at, "journal", 0o755)?;
+        file(at, "journal/socket", 0, b"")?;
     }
     if !info.users.is_empty() {
         fill_users(at, info.users)?;

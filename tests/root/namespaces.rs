@@ -290,3 +290,34 @@ pub fn d54_a_tree_that_others_can_reach_is_remarked(case: &mut Case) -> Outcome 
     assert_eq!(says(spawn(&[])), 0, "a folder above is closed");
     Ok(())
 }
+
+/// However few files may be open: the start works as it should, or the limit is what is named.
+pub fn few_descriptors_are_told_of(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let script = r#"ulimit -n "$1"; shift; exec "$@" -D "$0" -U --bind=/etc:/mnt:idmap cat /proc/self/uid_map"#;
+    let (mut refused, mut ran) = (0, 0);
+    for name in BOTH {
+        for limit in (3..64).step_by(2) {
+            let spawn = match name {
+                Name::Spawn => Case::spawn_path(),
+                Name::Nspawn => {
+                    case.spawn_as_nspawn()?;
+                    case.dir().join("systemd-nspawn")
+                }
+            };
+            let run = Program::new("sh").args(["-c", script]).arg(&tree.path).arg(limit.to_string()).arg(spawn).run();
+            if run.status.success() {
+                ran += 1;
+                assert!(!run.stdout.trim_start().starts_with("0          0"), "{limit}: {run}");
+            // With fewer no program can be loaded.
+            } else if !run.stderr.contains("error while loading shared libraries") {
+                refused += 1;
+                assert_says(&run, "Too many open files (EMFILE)");
+                assert_says(&run, "raise the number of files that this process may open");
+                assert_silent_about(&run, "another file system");
+            }
+        }
+    }
+    assert!(refused > 10 && ran > 10, "{refused} refused, {ran} ran");
+    Ok(())
+}

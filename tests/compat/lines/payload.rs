@@ -38,6 +38,17 @@ pub const IDENTITY: &[Line] = &[
     line("--user=user"),
     line("--uid=user").since(261),
     line("-u root"),
+    line("-u user --quiet").setup("rmdir home/user home"),
+    line("-U -u user --quiet").setup("rmdir home/user"),
+    line("-u user --quiet --tmpfs=/home"),
+    line("-u user --quiet --read-only").setup("rmdir home/user").program("true"),
+    line("-u user --quiet --volatile=state").setup("rmdir home/user").program("true"),
+    line("-u user --quiet --volatile=overlay").setup("rmdir home/user"),
+    line("-u daemon --quiet")
+        .setup("sed -i s,:daemon:/:,:daemon:/away/home:, etc/passwd; ln -s /gone away")
+        .program("true"),
+    line("-u daemon --quiet --no-new-privileges=yes")
+        .setup("sed -i s,:daemon:/:,:daemon:/away:, etc/passwd; ln -s /gone away"),
     line("-u user --no-new-privileges=yes --set-credential=a:b"),
     line("--setenv=FOO=bar --setenv=EMPTY= --setenv=PATH=/usr/bin --setenv=TERM=weird"),
     line("--setenv=FROM_CALLER --setenv=NOT_THERE --setenv=HOME=/x").around("FROM_CALLER=here exec \"$@\""),
