@@ -13,7 +13,7 @@ mod explain;
 mod facts;
 mod labels;
 mod limits;
-mod mount_options;
+pub mod mount_options;
 mod mounts;
 mod network;
 mod powers;
