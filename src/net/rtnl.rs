@@ -9,6 +9,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 const IFINFO: usize = 16;
 /// `struct ifaddrmsg`.
 const IFADDR: usize = 8;
+/// `struct rtgenmsg`, padded.
+const RTGEN: usize = 4;
+/// `NETNSA_NSID` (linux/net_namespace.h).
+const NETNSA_NSID: u16 = 1;
 
 /// A request about one link that is to be acknowledged. `kind` is an `RTM_*`, `flags` more `NLM_F_*` than request and
 /// acknowledge; index 0 when a name is given.
@@ -19,6 +23,12 @@ pub fn link_request(kind: u16, flags: i32, index: u32) -> Message {
 /// The same with flags of the link (`IFF_*`) that are to be set, and no others.
 pub fn link_request_with_flags(kind: u16, index: u32, set: u32) -> Message {
     Message::new(kind, 0, &ifinfo(index, set)).acknowledged()
+}
+
+/// Asks for the network namespace that the socket's knows by this id (ip-netns(8), "nsid"); ENOENT when it is not in being
+/// any more.
+pub fn namespace_request(id: i32) -> Message {
+    Message::new(libc::RTM_GETNSID, 0, &[0; RTGEN]).attribute(NETNSA_NSID, &id.to_ne_bytes()).acknowledged()
 }
 
 /// What the peer of a veth pair begins with.

@@ -232,7 +232,7 @@ mod tests {
 
     /// Asked for, or under the name systemd-nspawn where owners cannot be mapped.
     #[test]
-    fn files_are_given_away() {
+    fn d41_owners_are_changed_where_that_is_asked() {
         let broken = |f: &mut Facts| f.tree.unmappable = vec!["the owners on /t/x (ramfs) cannot be mapped".into()];
         for (invocation, line, breaks, expected) in [
             (Invocation::Spawn, "-U --private-users-ownership=chown", false, Some(pick(0, false))),

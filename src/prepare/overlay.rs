@@ -70,13 +70,13 @@ pub fn compile(inputs: &Inputs<'_>, m: &MountStep, asked: &Asked<'_>, out: &mut 
 fn scratch(inputs: &Inputs<'_>, layers: &[Layer], top: &Top, target: &Path) -> Result<OwnedFd> {
     let what = format!("the overlay of {}", target.display());
     let owner = inputs.owner();
-    fs::tmpfs(inputs.options("mode=0755"), rustix::mount::MountAttrFlags::empty(), &what, owner, |at| {
-        layers.iter().try_for_each(|layer| fs::directory(at, &layer.at, owner))?;
+    fs::filled_tmpfs(inputs.options("mode=0755"), rustix::mount::MountAttrFlags::empty(), &what, owner, |at| {
+        layers.iter().try_for_each(|layer| fs::directory(at, &layer.at))?;
         match top {
             Top::ReadOnly => Ok(()),
-            Top::Temporary => [UPPER, WORK].iter().try_for_each(|name| fs::directory(at, name, owner)),
+            Top::Temporary => [UPPER, WORK].iter().try_for_each(|name| fs::directory(at, name)),
             Top::Kept { name, work, .. } => {
-                fs::directory(at, UPPER_HOLDER, owner)?;
+                fs::directory(at, UPPER_HOLDER)?;
                 let below = |name: &CStr| [UPPER_HOLDER.to_bytes(), b"/", name.to_bytes()].concat();
                 rustix::fs::symlinkat(below(name).as_slice(), at, UPPER)?;
                 rustix::fs::symlinkat(below(work).as_slice(), at, WORK)

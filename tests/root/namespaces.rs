@@ -130,9 +130,15 @@ pub fn d11_mounts_below_the_tree_are_mapped_too(case: &mut Case) -> Outcome {
     let below = tree.path.join("mnt");
     Program::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&below).run().expect_code(0);
     std::fs::write(below.join("file"), "")?;
-    let said = tree.spawn(case, &["-U"]).args(["stat", "-c", "%u", "/mnt/file"]).run();
+    let run =
+        |name| Ok::<_, Reason>(tree.called(case, name, &["-U", "-P"])?.args(["stat", "-c", "%u", "/mnt/file"]).run());
+    let said = BOTH.map(run);
     Program::new("umount").arg(&below).run().expect_code(0);
-    assert_eq!(said.expect_code(0).stdout, "0\n");
+    for run in said {
+        assert_eq!(run?.expect_code(0).stdout, "0\n");
+    }
+    // No file has changed its owner for it.
+    assert_eq!(std::fs::metadata(tree.path.join("etc/passwd"))?.uid(), 0);
     Ok(())
 }
 

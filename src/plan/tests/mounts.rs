@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::model::BindIdmap;
+use crate::userdb::{Found, HostUser};
 
 /// A step in words: what, flags, "late" and "optional" where it is that.
 fn words(step: &Step) -> String {
@@ -246,4 +247,25 @@ fn time_zone() {
         assert_eq!(at(&plan(line, &f), "/etc/localtime"), expected, "{line}");
     }
     assert_eq!(at(&plan("--timezone=copy", &facts()), "/etc/localtime"), "");
+}
+
+/// In the order of their targets, whoever asks for them: what is mounted first is not covered.
+#[test]
+fn d25_homes_of_bound_users_are_mounted_in_their_turn() {
+    let mut f = facts();
+    let user = |name: &str| HostUser {
+        name: name.into(),
+        uid: 1000,
+        gid: 1000,
+        group: name.into(),
+        home: format!("/home/{name}").into(),
+        ..HostUser::default()
+    };
+    f.users.found = ["u", "t"].map(|name| (name.into(), Found::Known(Box::new(user(name))))).into();
+    let line = "--bind-user=u --bind-user=t --bind=/a:/run/host/home/u/in-it --tmpfs=/run/host/home --bind=/z";
+    let plan = plan(line, &f);
+    let places =
+        ["/run/host", "/run/host/home", "/run/host/home/t", "/run/host/home/u", "/run/host/home/u/in-it", "/z"];
+    let order: Vec<&str> = plan.steps.iter().map(place).filter(|at| places.contains(at)).collect();
+    assert_eq!(order, places);
 }
