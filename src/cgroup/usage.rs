@@ -119,12 +119,12 @@ fn number(group: &Group, file: &str) -> Option<u64> {
 }
 
 /// The value of `key` in a file of `KEY VALUE` lines.
-fn keyed(text: &str, key: &str) -> Option<u64> {
+pub fn keyed(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(' ')?.parse().ok())
 }
 
 /// The sum over all devices of an `io.stat`: `MAJOR:MINOR rbytes=N wbytes=N …`. Devices may lack their values.
-fn io(text: &str) -> Io {
+pub fn io(text: &str) -> Io {
     let sum = |key: &str| {
         let values = text.split_ascii_whitespace().filter_map(|w| w.strip_prefix(key)?.parse::<u64>().ok());
         values.fold(0, u64::saturating_add)

@@ -11,11 +11,11 @@ mod mounting;
 mod ops;
 mod overlay;
 mod places;
-mod report;
+pub mod report;
 mod resolve;
 mod stager;
 mod start;
-mod words;
+pub mod words;
 
 pub use init::{Handover, Home, Init, Stdio, Stub};
 pub use ops::{Create, Op, OpKind, OwnFs, Stager};

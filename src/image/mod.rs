@@ -9,7 +9,7 @@ pub mod inside;
 pub mod lock;
 mod lock_file;
 pub mod map_tree;
-mod nss;
+pub mod nss;
 pub mod osrelease;
 #[cfg(test)]
 pub(crate) mod testing;

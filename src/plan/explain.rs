@@ -12,6 +12,9 @@ use std::fmt::Write as _;
 pub fn explain(plan: &Plan) -> String {
     let mut out = String::new();
     let mut line = |key: &str, value: String| {
+        // A file next to the image may name anything, and a terminal obeys what it is sent.
+        let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+        let value: String = value.chars().map(shown).collect();
         // Writing to a string cannot fail.
         let _ = writeln!(out, "{key:<12} {value}");
     };

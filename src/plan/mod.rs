@@ -14,7 +14,7 @@ mod facts;
 mod forward;
 mod labels;
 mod limits;
-mod mount_options;
+pub mod mount_options;
 mod mounts;
 mod network;
 mod powers;

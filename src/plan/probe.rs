@@ -13,7 +13,7 @@ use crate::image::{
 };
 use crate::model::{CapabilitySet, MachineName, PrivateUsers, StartMode, UidRange, Volatile};
 use crate::supervise::{FdKind, StdioFacts};
-use crate::sys::small_file;
+use crate::sys::{proc_pid, small_file};
 use crate::userdb::{Taken, look_up};
 use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
@@ -98,15 +98,6 @@ fn listen_fds() -> Vec<FdKind> {
 fn hard_limits() -> [u64; 16] {
     // What cannot be read is taken for no limit: then setting one may fail, which is said.
     std::array::from_fn(|resource| crate::sys::process::hard_limit(resource as u32).unwrap_or(u64::MAX))
-}
-
-/// Row `n` of /proc/PID/limits in the kernel's numbering, soft and hard.
-fn limits_row(text: &str, n: usize) -> Option<(u64, u64)> {
-    // fs/proc/base.c, lnames[]: the rows are in the order of the kernel's numbers.
-    let row = text.lines().nth(n + 1)?;
-    let words: Vec<&str> = row.get(26..)?.split_whitespace().collect();
-    let value = |w: &str| if w == "unlimited" { Some(u64::MAX) } else { w.parse().ok() };
-    Some((value(words.first()?)?, value(words.get(1)?)?))
 }
 
 /// Where the tree is: as said, by name in the machine directories, or the current directory.
@@ -283,7 +274,7 @@ fn host() -> HostFacts {
     });
     let nr_open = small_file::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|t| t.trim().parse().ok());
     let pid1 = small_file::read_to_string("/proc/1/limits").unwrap_or_default();
-    let row = |n| limits_row(&pid1, n).unwrap_or((u64::MAX, u64::MAX));
+    let row = |n| proc_pid::limits(&pid1, n).unwrap_or((u64::MAX, u64::MAX));
     let mut extra_devices = Vec::new();
     for (name, path) in [("fuse", "/dev/fuse"), ("net/tun", "/dev/net/tun")] {
         // Only what can really be opened: a module may be missing behind the node.

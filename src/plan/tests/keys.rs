@@ -171,6 +171,8 @@ fn every_line_says_who_asked_for_it() {
     let steps = shown.lines().filter(|line| line.starts_with("step"));
     assert_eq!(steps.count(), plan.steps.len());
     assert!(shown.contains("/a on /m rw  [/etc/systemd/nspawn/m.nspawn:5 Bind=]"), "{shown}");
+    let shown = explain(&planned("[Files]\nBind=/a\x1b[2J:/m\n"));
+    assert!(shown.contains("/a\\u{1b}[2J on /m rw"), "a terminal obeys this: {shown:?}");
 }
 
 #[test]
