@@ -64,7 +64,8 @@ END
 
 vm_hash() {
     # shellcheck disable=SC2154 # set by the script that reads this one
-    cat "$BED_HERE/recipe.sh" "$BED_HERE/build.sh" "$BED_HERE/busybox-tree.sh" "$here/build.sh" | sha256sum | cut -c1-12
+    cat "$BED_HERE/recipe.sh" "$BED_HERE/build.sh" "$BED_HERE/busybox-tree.sh" "$here/build.sh" \
+        ${SPAWN_VM_SETUP:+"$SPAWN_VM_SETUP"} | sha256sum | cut -c1-12
 }
 
 # The kernel's package and what it needs, unpacked. Those of older suites have folders that are links in the host.
@@ -88,7 +89,8 @@ make_disk() {
         mount -t overlay overlay "$work/merged" \
             -o "lowerdir=$work/kernel-only:$host,upperdir=$work/add,workdir=$work/overlay" &&
         chroot "$work/merged" depmod "$(ls "$work/kernel-only/usr/lib/modules")" &&
-        disk_of "$work/merged" "$disk" 600
+        { [ -z "${SPAWN_VM_SETUP:-}" ] || "$SPAWN_VM_SETUP" "$work/merged" >&2 </dev/null; } &&
+        disk_of "$work/merged" "$disk" "${SPAWN_VM_ROOM:-600}"
 }
 
 vm_build() {
