@@ -14,19 +14,34 @@ use std::path::PathBuf;
 /// Most mounts that are named in one message.
 const NAMED_MAX: usize = 5;
 
-/// The mounts that a tree consists of and whose owners cannot be mapped, in words; tried out on a copy that is dropped.
-/// Empty where all can be. `below` says whether the mounts below the tree are part of it, `likely` which range will be
-/// asked for later: any would do here.
-pub fn unmappable_mounts(tree: BorrowedFd<'_>, below: MountsBelow, likely: Option<UidRange>) -> Vec<String> {
+/// The map of a trial, and its copy of the tree, for who needs the same next: making them takes as long as many a step.
+#[derive(Debug)]
+pub struct TriedMap {
+    lines: IdMap,
+    namespace: MapNamespace,
+}
+
+impl TriedMap {
+    /// What was made, if it is for these lines.
+    pub fn of(self, lines: &IdMap) -> Option<MapNamespace> {
+        (self.lines == *lines).then_some(self.namespace)
+    }
+}
+
+/// Tries on a copy whether the owners of a tree can be mapped. `below` says whether the mounts below the tree are part
+/// of it, `likely` which range will be asked for later: any would do here.
+///
+/// # Errors
+/// In words, the mounts that the tree consists of and whose owners cannot be mapped.
+pub fn try_map(tree: BorrowedFd<'_>, below: MountsBelow, likely: Option<UidRange>) -> Result<TriedMap, Vec<String>> {
     let lines = IdMap::of_range(likely.unwrap_or(UidRange { base: 1 << 19, size: UidRange::USUAL_SIZE }));
     let map = match MapNamespace::new(&lines) {
         Ok(map) => map,
-        Err(d) => return vec![d.headline()],
+        Err(d) => return Err(vec![d.headline()]),
     };
     let errno = match map.clone_mapped(tree, below) {
         Ok(copy) => {
-            map.keep(lines, copy, below);
-            return Vec::new();
+            return Ok(TriedMap { lines, namespace: map.with_tried(copy, below) });
         }
         Err(errno) => errno,
     };
@@ -36,10 +51,10 @@ pub fn unmappable_mounts(tree: BorrowedFd<'_>, below: MountsBelow, likely: Optio
         format!("the owners on {} ({}) {why}", path.display(), kind.display())
     });
     let named: Vec<String> = named.collect();
-    match named.is_empty() {
+    Err(match named.is_empty() {
         true => vec![format!("the owners cannot be mapped: {}", describe_errno(errno.raw_os_error()))],
         false => named,
-    }
+    })
 }
 
 /// The mounts that the tree consists of and that cannot be mapped: where, the type of the file system, why.
@@ -120,13 +135,13 @@ mod tests {
         mount("none", &names[1], "tmpfs", MountFlags::empty(), None).unwrap();
         let tree = ImageRoot::open(dir.path(), Crossing::Allowed).unwrap();
 
-        let named = unmappable_mounts(tree.as_fd(), MountsBelow::Mapped, None);
+        let named = try_map(tree.as_fd(), MountsBelow::Mapped, None).unwrap_err();
         let shown = format!("the owners on {} (ramfs) cannot be mapped", names[0].display());
         assert_eq!(named, [shown]);
-        assert_eq!(unmappable_mounts(tree.as_fd(), MountsBelow::LeftOut, None), [""; 0]);
+        assert!(try_map(tree.as_fd(), MountsBelow::LeftOut, None).is_ok());
 
         rustix::mount::unmount(&names[0], rustix::mount::UnmountFlags::DETACH).unwrap();
-        assert_eq!(unmappable_mounts(tree.as_fd(), MountsBelow::Mapped, None), [""; 0]);
+        assert!(try_map(tree.as_fd(), MountsBelow::Mapped, None).is_ok());
         rustix::mount::unmount(&names[1], rustix::mount::UnmountFlags::DETACH).unwrap();
     }
 }

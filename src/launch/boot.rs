@@ -16,7 +16,7 @@ use crate::undo::{Release, Ticket, Undo};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::process::Pid;
 use rustix::termios::tcsetwinsize;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -102,6 +102,7 @@ fn prepare(
         tree: &session.tree,
         range: session.range.as_ref().map(|r| r.range),
         uuid: session.uuid,
+        tried: Cell::new(session.tried.take()),
         notify,
         stdio: &session.plan.stdio,
         credentials: &session.credentials,

@@ -22,6 +22,7 @@ mod usage;
 use crate::cgroup::Hierarchy;
 use crate::config::Invocation;
 use crate::error::{Code, Diagnostic, Result};
+use crate::image::TriedMap;
 use crate::log::Logger;
 use crate::model::Id128;
 use crate::plan::{Plan, Unit};
@@ -35,6 +36,7 @@ use place::SharedBus;
 use range::HeldRange;
 use rustix::fd::BorrowedFd;
 use serve::Held;
+use std::cell::Cell;
 use std::path::Path;
 
 /// Exit statuses of our own failures (env(1), timeout(1) and podman(1) use the same).
@@ -63,6 +65,8 @@ pub(crate) struct Session<'a> {
     /// Whether a process of the keeper's holds the scope's group: where figures would be gone with it.
     occupies: bool,
     bus: SharedBus,
+    /// Of the planning, for the first boot.
+    tried: Cell<Option<TriedMap>>,
 }
 
 impl Session<'_> {
@@ -98,11 +102,12 @@ impl Begun {
     }
 }
 
-/// Runs the container to its end and returns the exit status. Failures are reported through `log`.
-pub fn run(plan: &Plan, log: &Logger, begun: Begun) -> u8 {
+/// Runs the container to its end and returns the exit status. Failures are reported through `log`. `tried` is what the
+/// planning has left ([`crate::plan::make`]).
+pub fn run(plan: &Plan, log: &Logger, begun: Begun, tried: Option<TriedMap>) -> u8 {
     let mut undo = Undo::unkept();
     let result = Signals::block().and_then(|signals| {
-        let result = run_in(plan, log, &signals, begun, &mut undo);
+        let result = run_in(plan, log, &signals, (begun, tried), &mut undo);
         // Whoever asks us to end from here on asks for what is being done: machined 258 and later send SIGTERM to the
         // supervisor of a machine whose leader is gone.
         signals.keep_blocked();
@@ -135,7 +140,13 @@ fn release_all(undo: &mut Undo, log: &Logger) {
     }
 }
 
-fn run_in(plan: &Plan, log: &Logger, signals: &Signals, begun: Begun, undo: &mut Undo) -> Result<u8> {
+fn run_in(
+    plan: &Plan,
+    log: &Logger,
+    signals: &Signals,
+    (begun, tried): (Begun, Option<TriedMap>),
+    undo: &mut Undo,
+) -> Result<u8> {
     let asked = range::ask(plan);
     let keeper = begun.0?;
     let scope = matches!(plan.unit, Unit::Scope { .. });
@@ -168,6 +179,7 @@ fn run_in(plan: &Plan, log: &Logger, signals: &Signals, begun: Begun, undo: &mut
         hierarchy,
         occupies,
         bus: SharedBus::default(),
+        tried: Cell::new(tried),
     };
     for lock in session.tree.locks() {
         hold(lock, "the lock of the tree", undo)?;

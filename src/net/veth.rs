@@ -3,7 +3,8 @@
 
 use super::mac::MacAddress;
 use super::names::LinkName;
-use super::rtnl::{LinkRequest, Rtnl, RtnlError};
+use super::netlink::{Message, NetlinkError};
+use super::rtnl::{Rtnl, link_request, peer_header};
 use crate::error::{Code, Diagnostic, Result};
 use rustix::io::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -58,7 +59,7 @@ impl VethPair {
             .map_err(|e| failed(format!("cannot look up the new link {name}"), e))?
             .ok_or_else(|| Diagnostic::new(Code::NetworkFailed, format!("the new link {name} has vanished")))?;
         let alternative_name = self.host.alternative().map_or(Ok(()), |full| {
-            let request = LinkRequest::new(RTM_NEWLINKPROP, libc::NLM_F_CREATE | libc::NLM_F_EXCL, host_index)
+            let request = link_request(RTM_NEWLINKPROP, libc::NLM_F_CREATE | libc::NLM_F_EXCL, host_index)
                 .nest(libc::IFLA_PROP_LIST, |r| r.text(libc::IFLA_ALT_IFNAME, full));
             rtnl.request(request)
                 .map(drop)
@@ -67,24 +68,24 @@ impl VethPair {
         Ok(Veth { host_index, alternative_name })
     }
 
-    fn request(&self, netns: BorrowedFd<'_>) -> LinkRequest {
-        let address = |r: LinkRequest, mac: Option<MacAddress>| match mac {
+    fn request(&self, netns: BorrowedFd<'_>) -> Message {
+        let address = |r: Message, mac: Option<MacAddress>| match mac {
             Some(mac) => r.attribute(libc::IFLA_ADDRESS, &mac.0),
             None => r,
         };
-        let request = LinkRequest::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL, 0)
+        let request = link_request(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL, 0)
             .text(libc::IFLA_IFNAME, &self.host.name);
         address(request, self.host_mac).nest(libc::IFLA_LINKINFO, |r| {
             r.text(libc::IFLA_INFO_KIND, "veth").nest(libc::IFLA_INFO_DATA, |r| {
-                r.nest(VETH_INFO_PEER, |r| {
-                    let peer = r.peer_header().text(libc::IFLA_IFNAME, &self.container);
+                r.nest_after(VETH_INFO_PEER, &peer_header(), |r| {
+                    let peer = r.text(libc::IFLA_IFNAME, &self.container);
                     address(peer, self.container_mac).attribute(libc::IFLA_NET_NS_FD, &netns.as_raw_fd().to_ne_bytes())
                 })
             })
         })
     }
 
-    fn not_made(&self, error: RtnlError) -> Diagnostic {
+    fn not_made(&self, error: NetlinkError) -> Diagnostic {
         let name = &self.host.name;
         let help = match error.errno {
             Errno::EXIST => Some(format!("stop what uses it, or remove it: ip link delete {name}")),
@@ -111,7 +112,7 @@ pub fn link_index(name: &str) -> Result<Option<u32>> {
 /// Deletes the link with this index from the caller's network namespace, and with it the other side of a pair. One
 /// that is gone already is deleted.
 pub fn delete_link(index: u32) -> Result<()> {
-    let request = LinkRequest::new(libc::RTM_DELLINK, 0, index);
+    let request = link_request(libc::RTM_DELLINK, 0, index);
     match Rtnl::open().and_then(|mut rtnl| rtnl.request(request)) {
         Ok(_) => Ok(()),
         Err(e) if e.errno == Errno::NODEV => Ok(()),
@@ -119,15 +120,15 @@ pub fn delete_link(index: u32) -> Result<()> {
     }
 }
 
-fn index_in(rtnl: &mut Rtnl, name: &str) -> std::result::Result<Option<u32>, RtnlError> {
-    match rtnl.request(LinkRequest::new(libc::RTM_GETLINK, 0, 0).text(libc::IFLA_IFNAME, name)) {
+fn index_in(rtnl: &mut Rtnl, name: &str) -> std::result::Result<Option<u32>, NetlinkError> {
+    match rtnl.request(link_request(libc::RTM_GETLINK, 0, 0).text(libc::IFLA_IFNAME, name)) {
         Ok(index) => Ok(index),
         Err(e) if e.errno == Errno::NODEV => Ok(None),
         Err(e) => Err(e),
     }
 }
 
-pub(super) fn failed(what: String, error: RtnlError) -> Diagnostic {
+pub(super) fn failed(what: String, error: NetlinkError) -> Diagnostic {
     let shown = Diagnostic::new(Code::NetworkFailed, what).errno(error.errno);
     match error.text {
         Some(text) => shown.note(format!("the kernel says: {text}")),

@@ -37,6 +37,7 @@ pub use step::{Action, Content, LayerOwners, Missing, MountStep, Shared, Source,
 
 use crate::config::{Invocation, Settings};
 use crate::error::{Diagnostic, Origin};
+use crate::image::TriedMap;
 use crate::model::*;
 use crate::supervise::{Dress, StdioPlan};
 use crate::userdb::BoundUser;
@@ -324,10 +325,10 @@ pub fn asks_for_scope(settings: &Settings) -> bool {
     build::has_scope(settings, probe::has_systemd() && probe::has_bus())
 }
 
-/// Convenience for callers that only have settings: probes and builds.
-pub fn make(settings: &Settings) -> Built {
+/// Probes and builds. The map that was tried goes to who carries the plan out.
+pub fn make(settings: &Settings) -> Result<(Plan, Option<TriedMap>), Vec<Diagnostic>> {
     match probe(settings) {
-        Ok(facts) => build(settings, &facts),
+        Ok((facts, tried)) => build(settings, &facts).map(|plan| (plan, tried)),
         // Who may not look into the tree's directory gets to know that first.
         Err(d) if !rustix::process::geteuid().is_root() => Err(vec![build::need_root(), d]),
         Err(d) => Err(vec![d]),

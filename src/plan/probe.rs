@@ -8,8 +8,8 @@ use crate::config::file::Whereabouts;
 use crate::error::Origin;
 use crate::error::{Code, Diagnostic, Result};
 use crate::image::{
-    Crossing, ImageRoot, LastLink, MountsBelow, OsRelease, TreeOwner, candidates, check_is_os, default_tree,
-    find_machine, remedy, unmappable_mounts,
+    Crossing, ImageRoot, LastLink, MountsBelow, OsRelease, TreeOwner, TriedMap, candidates, check_is_os, default_tree,
+    find_machine, remedy, try_map,
 };
 use crate::model::{CapabilitySet, MachineName, PrivateUsers, StartMode, UidRange, Volatile};
 use crate::supervise::{FdKind, StdioFacts};
@@ -21,11 +21,12 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Gathers the facts. Fails only when there is no tree to look at.
-pub fn probe(s: &Settings) -> Result<Facts> {
-    let (tree, users) = tree(s)?;
+/// Gathers the facts. Fails only when there is no tree to look at. The map of the tree's owners that was tried for one
+/// of them is needed again when the plan is carried out.
+pub fn probe(s: &Settings) -> Result<(Facts, Option<TriedMap>)> {
+    let (tree, users, tried) = tree(s)?;
     let kernel = kernel();
-    Ok(Facts {
+    let facts = Facts {
         kernel,
         root: rustix::process::geteuid().is_root(),
         powers: powers(),
@@ -48,7 +49,8 @@ pub fn probe(s: &Settings) -> Result<Facts> {
         hard_limits: hard_limits(),
         random: random(),
         tree,
-    })
+    };
+    Ok((facts, tried))
 }
 
 /// Whether systemd is this host's init (sd_booted(3)).
@@ -135,7 +137,7 @@ fn told() -> Vec<(String, String)> {
         .collect()
 }
 
-fn tree(s: &Settings) -> Result<(TreeFacts, UserFacts)> {
+fn tree(s: &Settings) -> Result<(TreeFacts, UserFacts, Option<TriedMap>)> {
     let (path, origin) = find(s)?;
     let (wanted, template) = match &s.template {
         Some(template) if path.symlink_metadata().is_err() => (path, Some(template.value.clone())),
@@ -155,10 +157,13 @@ fn tree(s: &Settings) -> Result<(TreeFacts, UserFacts)> {
     let host = rustix::fs::stat("/").map_err(failed)?;
     let mount = rustix::fs::fstatvfs(&fd).map(|v| v.f_flag).unwrap_or(StatVfsMountFlags::empty());
     let owner = (stat.st_uid, stat.st_gid);
-    let mut unmappable = Vec::new();
+    let (mut tried, mut unmappable) = (None, Vec::new());
     if super::users::asks_for_map(s, owner) && rustix::process::geteuid().is_root() {
         let below = if overlaid(s) { MountsBelow::LeftOut } else { MountsBelow::Mapped };
-        unmappable = unmappable_mounts(fd.as_fd(), below, likely_range(s, &real, owner));
+        match try_map(fd.as_fd(), below, likely_range(s, &real, owner)) {
+            Ok(map) => tried = Some(map),
+            Err(mounts) => unmappable = mounts,
+        }
     }
     let is_host_root = template.is_none() && (stat.st_dev, stat.st_ino) == (host.st_dev, host.st_ino);
     let mut root = ImageRoot::from_fd(fd, &real, Crossing::Allowed);
@@ -194,7 +199,7 @@ fn tree(s: &Settings) -> Result<(TreeFacts, UserFacts)> {
         read_only: mount.contains(StatVfsMountFlags::RDONLY),
         is_host_root,
     };
-    Ok((facts, users))
+    Ok((facts, users, tried))
 }
 
 /// The users of the host that are to be shown, each once.

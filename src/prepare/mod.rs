@@ -14,7 +14,7 @@ pub use tree::Tree;
 
 use crate::error::{Code, Diagnostic, Result, Sourced};
 use crate::exec::{Init, Stager};
-use crate::image::{IdMap, LastLink, MapNamespace, SeenAs, SourceOwner, TreeOwner};
+use crate::image::{IdMap, LastLink, MapNamespace, SeenAs, SourceOwner, TreeOwner, TriedMap};
 use crate::model::{BindIdmap, Id128, UidRange};
 use crate::plan::{Action, Plan, Shared, UserNamespace};
 use crate::supervise::{StdioPlan, notify::NotifyServer, pty::Pty};
@@ -36,6 +36,8 @@ pub struct Context<'a> {
     pub tree: &'a Tree,
     /// The range of ids of the user namespace.
     pub range: Option<UidRange>,
+    /// A map of the tree's owners that was tried before.
+    pub tried: Cell<Option<TriedMap>>,
     /// The container's id.
     pub uuid: Id128,
     /// Where the payload's notifications arrive.
@@ -113,7 +115,12 @@ pub(crate) struct Inputs<'a> {
 pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
     let console = context.stdio.fds.contains(&crate::supervise::Stdio::Console);
     let owners = context.range.and_then(|r| tree_map(plan, r));
-    let map = owners.as_ref().map(MapNamespace::new).transpose()?;
+    let tried = context.tried.take();
+    let map = owners.as_ref().map(|lines| match tried.and_then(|tried| tried.of(lines)) {
+        Some(namespace) => Ok(namespace),
+        None => MapNamespace::new(lines),
+    });
+    let map = map.transpose()?;
     let inputs = Inputs {
         context,
         console,

@@ -4,8 +4,8 @@
 use spawn::cgroup::Hierarchy;
 use spawn::image::map_tree::mount_point_and_type;
 use spawn::net::HostLink;
-use spawn::net::nft::message::{error_of, split};
-use spawn::net::rtnl::{AddressAnswer, LinkAnswer, acknowledged, split_message};
+use spawn::net::netlink::{split_message, verdict};
+use spawn::net::rtnl::{AddressAnswer, LinkAnswer};
 use spawn::sys::programs::wire;
 
 /// proc_pid_mountinfo(5) and `/proc/PID/cgroup`.
@@ -21,7 +21,7 @@ pub fn mount_table(bytes: &[u8]) {
     }
 }
 
-/// A datagram of rtnetlink(7).
+/// A datagram of netlink(7), of links, addresses and the packet filter.
 pub fn rtnetlink(bytes: &[u8]) {
     let mut rest = bytes;
     let mut messages = 0;
@@ -29,7 +29,8 @@ pub fn rtnetlink(bytes: &[u8]) {
         assert!(more.len() < rest.len());
         rest = more;
         messages += 1;
-        if let Err(error) = acknowledged(message) {
+        if let Some(Err(error)) = verdict(message) {
+            assert!((1..=4095).contains(&error.errno.raw_os_error()));
             assert!(error.text.is_none_or(|text| text.len() <= message.len() * 3));
         }
         AddressAnswer::read(message);
@@ -39,11 +40,4 @@ pub fn rtnetlink(bytes: &[u8]) {
     }
     assert!(messages <= bytes.len() / 16);
     wire::answered_link(bytes);
-}
-
-/// A datagram of nfnetlink.
-pub fn nftables(bytes: &[u8]) {
-    for answer in split(bytes) {
-        assert!(error_of(&answer).is_none_or(|errno| (1..=4095).contains(&errno.raw_os_error())));
-    }
 }

@@ -36,7 +36,6 @@ pub const BODIES: &[Body] = &[
     body("attributes", 100, image::attributes),
     body("mountinfo", 100, kernel::mount_table),
     body("rtnetlink", 100, kernel::rtnetlink),
-    body("nftables", 100, kernel::nftables),
     body("varlink", 100, services::varlink),
     body("notify", 100, services::notify),
     body("console", 100, services::console),
