@@ -106,7 +106,9 @@ vm_build() {
             trap 'umount -q "$work/merged"; rm -rf --one-file-system "$work"' EXIT
             mkdir "$work/image"
             fetch_kernel "$suite" "$work/kernel" || die "cannot fetch the kernel of $suite"
-            cp "$work"/kernel/boot/vmlinuz-* "$work/image/kernel" || die "no kernel in the package"
+            # Since 7.2 it is beside its modules.
+            cp "$work"/kernel/boot/vmlinuz-* "$work/image/kernel" 2>/dev/null ||
+                cp "$work"/kernel/usr/lib/modules/*/vmlinuz "$work/image/kernel" || die "no kernel in the package"
             make_disk "$host" "$work/image/root.img" || die "cannot make the disk of $suite"
             make_initrd "$work/image/initrd" || die "cannot make the initrd of $suite"
             mv "$work/image" "$image"
