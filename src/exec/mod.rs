@@ -4,6 +4,7 @@
 //! The children take prepared data only, allocate nothing, log nothing and report each failure as one fixed-size
 //! record; the words are found in the supervisor.
 
+mod cgroups;
 mod child;
 mod init;
 mod mounting;

@@ -107,6 +107,7 @@ fn describe(action: &Action, part: Part) -> (String, Code) {
                 Source::Proc => "the container's procfs".into(),
                 Source::Sysfs | Source::SysfsParts => "sysfs".into(),
                 Source::Cgroup2 => "the container's cgroup2".into(),
+                Source::HostCgroup2 => "the host's cgroup2".into(),
                 Source::Mqueue => "mqueue".into(),
                 Source::Host { path, .. } | Source::Home { path, .. } => path.display().to_string(),
                 Source::Inside { path, .. } => format!("{} of the container", path.display()),

@@ -39,6 +39,9 @@ pub fn explain(plan: &Plan) -> String {
     line("unit", format!("{}{}", unit(&plan.unit), by("unit")));
     line("machined", format!("{}{}", plan.register, by("machined")));
     line("journal", format!("{}{}", plan.link_journal, by("journal")));
+    if let Some(forward) = &plan.forward_journal {
+        line("forwarded", format!("the journal {forward}{}", by("forwarded")));
+    }
     line("console", format!("{}{}", plan.console, by("console")));
     if let Some(Dress { look: Some(look), .. }) = &plan.dress {
         let background = match &look.background {
@@ -171,6 +174,7 @@ fn action(action: &Action) -> String {
                 Source::Sysfs => "sysfs".into(),
                 Source::SysfsParts => "parts of its own sysfs".into(),
                 Source::Cgroup2 => "cgroup2".into(),
+                Source::HostCgroup2 => "the host's cgroup2 (its own group can be changed)".into(),
                 Source::Mqueue => "mqueue".into(),
                 Source::Host { path, .. } => path.display().to_string(),
                 Source::Home { path, owner, seen_as } => {

@@ -11,6 +11,7 @@ pub mod conflicts;
 mod dress;
 mod explain;
 mod facts;
+mod forward;
 mod labels;
 mod limits;
 mod mount_options;
@@ -30,7 +31,8 @@ pub use asked::Asked;
 pub use build::build;
 pub use capabilities::CapabilityPlan;
 pub use explain::explain;
-pub use facts::{Facts, HostFacts, KernelVersion, NetworkFacts, Terminal, TreeFacts, UserFacts};
+pub use facts::{Facts, HostFacts, JournalRemote, KernelVersion, NetworkFacts, Terminal, TreeFacts, UserFacts};
+pub use forward::{ForwardJournal, SOCKET as JOURNAL_SOCKET};
 pub use network::{Bridge, Link, Network};
 pub use probe::{probe, whereabouts};
 pub use step::{Action, Content, LayerOwners, Missing, MountStep, Shared, Source, Step, WriteHow, describe_attributes};
@@ -80,6 +82,8 @@ pub struct Plan {
     pub no_new_privileges: bool,
     /// SELinux labels.
     pub labels: Labels,
+    /// It has a cgroup namespace.
+    pub cgroup_namespace: bool,
     /// The system call filter; `None` is switched off.
     pub filter: Option<FilterPlan>,
     /// The console.
@@ -92,6 +96,8 @@ pub struct Plan {
     pub register: Register,
     /// The link between the journals.
     pub link_journal: LinkJournal,
+    /// Where the journal of the guest is stored as well.
+    pub forward_journal: Option<ForwardJournal>,
     /// READY=1 waits for the payload's own.
     pub notify_ready: bool,
     /// The credentials; only their ids are shown.

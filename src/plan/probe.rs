@@ -45,6 +45,7 @@ pub fn probe(s: &Settings) -> Result<(Facts, Option<TriedMap>)> {
         host: host(),
         network: super::network::probe(s)?,
         users,
+        journal_remote: s.forward_journal.as_ref().and_then(|_| super::forward::find_program()),
         host_name: host_name(),
         hard_limits: hard_limits(),
         random: random(),

@@ -61,7 +61,7 @@ fn environment(s: &Settings, f: &Facts, mode: StartMode, console: ConsoleMode) -
         env.extend(f.listen_names.clone().map(|names| ("LISTEN_FDNAMES".into(), names)));
     }
     env.push(("NOTIFY_SOCKET".into(), "/run/host/notify".into()));
-    if !s.credentials.is_empty() {
+    if !super::forward::credentials(s).is_empty() {
         env.push(("CREDENTIALS_DIRECTORY".into(), "/run/host/credentials".into()));
     }
     if mode != StartMode::Boot {

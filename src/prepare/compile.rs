@@ -232,6 +232,7 @@ fn mount(plan: &Plan, inputs: &Inputs, m: &MountStep, n: u16, optional: bool, ou
         Source::Inaccessible => OpKind::Cover { target, create: dir },
         Source::Proc => OpKind::Own { fs: OwnFs::Proc, attributes: m.attributes, target, create: dir },
         Source::Cgroup2 => OpKind::Own { fs: OwnFs::Cgroup2, attributes: m.attributes, target, create: dir },
+        Source::HostCgroup2 => OpKind::HostCgroups { attributes: m.attributes, target, create: dir },
         Source::Mqueue => OpKind::Own { fs: OwnFs::Mqueue, attributes: m.attributes, target, create: dir },
         Source::SysfsParts => return sysfs_parts(plan, inputs, m, n, out),
     };

@@ -219,6 +219,8 @@ pub struct HostInfo<'a> {
     pub boot_id: String,
     /// Whether credentials are mounted below it.
     pub credentials: bool,
+    /// Whether a socket for the journal is mounted below it.
+    pub journal_socket: bool,
     /// Users of the host that are shown.
     pub users: &'a [BoundUser],
 }
@@ -246,6 +248,10 @@ pub fn fill_run_host(at: BorrowedFd<'_>, info: &HostInfo<'_>, owner: Owner) -> s
     dir(at, "unix-export", 0o755, owner)?;
     if info.credentials {
         dir(at, "credentials", 0o500, owner)?;
+    }
+    if info.journal_socket {
+        dir(at, "journal", 0o755, owner)?;
+        file(at, "journal/socket", 0, b"", owner)?;
     }
     if !info.users.is_empty() {
         fill_users(at, info.users, owner)?;

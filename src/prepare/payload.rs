@@ -70,7 +70,7 @@ pub fn init(
     let c = &plan.capabilities;
     Ok(Init {
         user_namespace: plan.user_namespace.is_some(),
-        cgroup_namespace: true,
+        cgroup_namespace: plan.cgroup_namespace,
         incoming: context
             .shared
             .iter()

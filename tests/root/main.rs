@@ -72,6 +72,8 @@ fn main() -> ExitCode {
             terminal::a_terminal_that_tells_its_colour_is_tinted,
             terminal::who_wants_no_dress_gets_none,
             namespaces::namespaces_are_as_asked,
+            namespaces::without_a_cgroup_namespace_only_the_own_group_can_be_changed,
+            namespaces::api_file_systems_are_opened_as_asked,
             namespaces::d02_user_namespace_modes,
             namespaces::d41_pick_takes_the_range_of_the_name,
             namespaces::owners_through_an_idmapped_tree,
