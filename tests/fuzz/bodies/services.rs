@@ -103,7 +103,7 @@ pub fn reports(bytes: &[u8]) {
         // What the children do not use of a record is left out of it.
         assert_eq!(report::Record::decode(&record.encode()), Some(record));
         if matches!(record.kind, report::Kind::Failed | report::Kind::Skipped) {
-            assert!(!words::failure(plan, &record).headline().is_empty());
+            assert!(!words::failure(plan, None, &record).headline().is_empty());
         }
     }
 }
