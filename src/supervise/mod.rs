@@ -5,6 +5,7 @@
 mod console;
 mod dress;
 mod event;
+pub mod fd_store;
 mod flow;
 mod hotkeys;
 mod job;

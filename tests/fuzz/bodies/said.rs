@@ -188,6 +188,7 @@ fn facts() -> Facts {
         terminal: Terminal::default(),
         listen_fds: Vec::new(),
         listen_names: None,
+        fd_store: false,
         journal_remote: None,
         users: Default::default(),
         tree: TreeFacts {

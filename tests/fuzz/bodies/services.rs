@@ -4,9 +4,12 @@
 use spawn::bus::varlink::read_reply;
 use spawn::log::console_sink::LineSplitter;
 use spawn::log::escape;
+use spawn::supervise::fd_store::{Storing, names_for_payload};
 use spawn::supervise::notify::PayloadNotice;
 use spawn::sys::programs::wire;
 use spawn::undo::Record;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 /// The reply of a service.
 pub fn varlink(bytes: &[u8]) {
@@ -25,6 +28,10 @@ pub fn notify(bytes: &[u8]) {
     let mut notice = PayloadNotice::default();
     for message in bytes.split(|b| *b == 0) {
         notice.merge(PayloadNotice::parse(message));
+        let told = |storing: Storing| storing.words().0.iter().map(ToString::to_string).collect::<String>();
+        let told = Storing::parse(message, Vec::new()).map(told).unwrap_or_default();
+        assert!(!told.contains(char::is_control));
+        assert!(names_for_payload(OsStr::from_bytes(message)).len() <= message.len());
     }
     assert!(notice.status.is_none_or(|status| !status.is_empty() && !status.contains(harmful)));
 }
