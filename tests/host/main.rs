@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod faults;
+mod fd_store;
 
 mod bed;
 mod forward;
@@ -78,6 +79,8 @@ fn main() -> ExitCode {
             forward::a_killed_receiver_is_told_and_another_one_comes[120],
             forward::limits_hold_or_are_refused[120],
             forward::what_cannot_be_stored_is_told_in_time,
+            fd_store::d27_what_is_stored_comes_back_with_its_name[180],
+            fd_store::without_a_store_nothing_is_passed_on[120],
             sudo::the_terminal_works_and_is_restored,
             sudo::the_keyboard_reaches_a_payload_with_piped_output,
             sudo::in_the_background_it_runs_on,
