@@ -10,6 +10,7 @@ mod canary;
 mod images;
 
 mod binds;
+mod combinations;
 mod copies;
 mod exits;
 mod foreign;
@@ -161,6 +162,11 @@ fn main() -> ExitCode {
             layers::volatile_modes,
             layers::a_directory_of_the_tree_becomes_the_root,
             layers::owners_of_binds,
+            combinations::run_may_be_covered,
+            combinations::the_root_cannot_be_covered,
+            combinations::no_descriptors_are_enough,
+            combinations::a_filter_that_stops_the_start_is_named,
+            combinations::a_console_that_is_covered_is_told,
             copies::a_tree_in_use_is_copied,
             copies::trees_are_made_from_templates,
             copies::subvolumes_are_snapshotted,

@@ -155,10 +155,15 @@ fn judge(start: &Start, output: &Output) -> Result<Came, String> {
         "was not ready within",
         // The kernel did not like something that nobody has looked at before.
         "where they are met, report this",
+        // We have them, and the machine forbids nothing.
+        "run it as root of the host with all capabilities",
     ] {
         if output.stderr.contains(never) {
             return Err(format!("it says {never:?}"));
         }
+    }
+    if let Some(line) = unexplained(&output.stderr) {
+        return Err(format!("neither who asked for it nor what to do is said of {line:?}"));
     }
     let garbage = start.garbage.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
     let harmful = start.says(HARMFUL)
@@ -188,6 +193,25 @@ fn judge(start: &Start, output: &Output) -> Result<Came, String> {
 /// Whether one of the documented codes is said, as in "[E0504]".
 fn has_code(text: &str) -> bool {
     spawn::error::Code::ALL.iter().any(|code| text.contains(&format!("[{code}]")))
+}
+
+/// An error of which neither the setting nor a remedy is told.
+fn unexplained(text: &str) -> Option<&str> {
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let named = ["--", " -", "$", ".nspawn:"].iter().any(|sign| line.contains(sign));
+        if !has_code(line) || named {
+            continue;
+        }
+        let mut explained = false;
+        while let Some(more) = lines.next_if(|line| line.starts_with("  ")) {
+            explained |= more.starts_with("  asked for by ") || more.starts_with("  help: ");
+        }
+        if !explained {
+            return Some(line);
+        }
+    }
+    None
 }
 
 fn describe(seed: u64, start: &Start, what: &str) -> String {

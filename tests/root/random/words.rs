@@ -194,8 +194,16 @@ impl Start {
                 without(&|one| one.garbage = Some(rest.clone()));
             }
         }
-        (0..self.options.len()).for_each(|at| without(&|one| drop(one.options.remove(at))));
-        (0..self.file.len()).for_each(|at| without(&|one| drop(one.file.remove(at))));
+        for at in 0..self.options.len() {
+            without(&|one| {
+                one.options.remove(at);
+            });
+        }
+        for at in 0..self.file.len() {
+            without(&|one| {
+                one.file.remove(at);
+            });
+        }
         (0..self.variables.len()).for_each(|at| {
             without(&|one| {
                 one.variables.remove(at);
