@@ -252,6 +252,7 @@ fn send(words: &[NotifyState]) -> Result<()> {
     daemon::notify(false, words)
         .map(drop)
         .map_err(|e| Diagnostic::new(Code::NotifyFailed, "cannot notify the service manager").cause(e.to_string()))
+        .map_err(|d| d.help("see what $NOTIFY_SOCKET names, or unset it where no service manager waits"))
 }
 
 #[cfg(test)]
