@@ -167,6 +167,7 @@ fn main() -> ExitCode {
             combinations::no_descriptors_are_enough,
             combinations::a_filter_that_stops_the_start_is_named,
             combinations::a_console_that_is_covered_is_told,
+            combinations::a_user_outside_of_the_range_is_refused,
             copies::a_tree_in_use_is_copied,
             copies::trees_are_made_from_templates,
             copies::subvolumes_are_snapshotted,
