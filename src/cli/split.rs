@@ -15,6 +15,9 @@ use std::os::unix::ffi::OsStrExt;
 /// Stands for "no value": an argument of a program cannot hold a NUL.
 const ABSENT: &str = "\0";
 
+/// Mistakes that are told of one line: finding each takes another look at the whole of it.
+const MISTAKES_MAX: usize = 20;
+
 /// Name of the positional words; no option is called so.
 const PAYLOAD: &str = "";
 
@@ -53,8 +56,11 @@ pub(super) fn split(invocation: Invocation, mut words: Vec<OsString>) -> Line {
             }
             Err(error) => {
                 let before = words.len() + words.iter().map(|w| w.len()).sum::<usize>();
-                refused.push(explain(&error, invocation, &mut words));
-                if words.len() + words.iter().map(|w| w.len()).sum::<usize>() == before {
+                let mistake = explain(&error, invocation, &mut words);
+                let unchanged = words.len() + words.iter().map(|w| w.len()).sum::<usize>() == before;
+                let enough = refused.len() + 1 == MISTAKES_MAX;
+                refused.push(if enough { mistake.note("the rest of the line was not looked at") } else { mistake });
+                if unchanged || enough {
                     return Line { options: Vec::new(), payload: Vec::new(), refused };
                 }
                 parsed = command.try_get_matches_from_mut(&words);

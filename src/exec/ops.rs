@@ -110,11 +110,22 @@ pub enum OpKind {
         target: CString,
         /// [`Create::Skip`] or [`Create::Never`].
         create: Create,
+        /// The file system that holds the nodes.
+        run_host: RawFd,
     },
     /// Mounts a file system of the container's own namespaces.
     Own {
         /// Which.
         fs: OwnFs,
+        /// Attributes.
+        attributes: MountAttrFlags,
+        /// Where.
+        target: CString,
+        /// When it is missing.
+        create: Create,
+    },
+    /// Mounts the host's cgroup2 hierarchy, of which only the container's own group can be changed.
+    HostCgroups {
         /// Attributes.
         attributes: MountAttrFlags,
         /// Where.

@@ -57,6 +57,7 @@ numbered! {
         Write = 8, "a file could not be written";
         Source = 9, "the source inside the container could not be opened";
         Helper = 10, "a helper process could not be made or failed";
+        Owner = 11, "the owner could not be set";
     }
 }
 
@@ -87,6 +88,7 @@ numbered! {
         Fork = 22, "start the program below the stub init";
         Exec = 23, "execute the program";
         Label = 24, "set the SELinux label of the program";
+        Home = 25, "make the user's home directory";
     }
 }
 

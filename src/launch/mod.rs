@@ -7,6 +7,7 @@ mod cleanup;
 mod console;
 mod credentials;
 mod exports;
+mod forward;
 mod journal;
 mod keeper_source;
 mod links;
@@ -32,6 +33,7 @@ use crate::undo::{BASE, Control, Keeper, Release, RuntimeDir, Ticket, Undo};
 use boot::Boot;
 pub use cleanup::cleanup;
 use console::HeldConsole;
+use forward::Forward;
 use place::SharedBus;
 use range::HeldRange;
 use rustix::fd::BorrowedFd;
@@ -195,7 +197,12 @@ fn run_in(
     let mut shared = exports::make(plan, session.range.as_ref().map(|r| r.range), log, undo);
     let (journal, journal_link) = journal::link(&session, undo)?;
     shared.extend(journal);
-    let mut held = Held { console: HeldConsole::default(), control: Control::listen(&session.runtime)? };
+    let mut held = Held { console: HeldConsole::default(), control: Control::listen(&session.runtime)?, forward: None };
+    if let Some(forward) = &plan.forward_journal {
+        let (forward, socket) = Forward::make(forward, &session.runtime, session.range.as_ref().map(|r| r.range))?;
+        held.forward = Some(forward);
+        shared.push(socket);
+    }
     say_starting(&session);
     let mut result = boots(&session, &mut held, &shared, journal_link, undo);
     if undo.keeper().is_some_and(Keeper::has_ended) {
@@ -231,6 +238,7 @@ fn boots(
         match verdict(outcome, session.plan.invocation, unit) {
             Verdict::Exit(status) => {
                 held.console.close(undo);
+                held.forward.iter().for_each(|forward| forward.finish(session.log, undo));
                 return Ok(status);
             }
             Verdict::Restart => {}

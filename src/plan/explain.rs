@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! A plan in words (`--dry-run`).
 
-use super::{Action, Network, Plan, Source, Unit, UserNamespace, describe_attributes};
+use super::{Action, MissingHome, Network, Plan, Source, Unit, UserNamespace, describe_attributes};
 use crate::error::Origin;
 use crate::model::BindSource;
 use crate::model::shown::escape;
@@ -42,6 +42,9 @@ pub fn explain(plan: &Plan) -> String {
     line("unit", format!("{}{}", unit(&plan.unit), by("unit")));
     line("machined", format!("{}{}", plan.register, by("machined")));
     line("journal", format!("{}{}", plan.link_journal, by("journal")));
+    if let Some(forward) = &plan.forward_journal {
+        line("forwarded", format!("the journal {forward}{}", by("forwarded")));
+    }
     line("console", format!("{}{}", plan.console, by("console")));
     if let Some(Dress { look: Some(look), .. }) = &plan.dress {
         let background = match &look.background {
@@ -82,8 +85,15 @@ pub fn explain(plan: &Plan) -> String {
     if plan.notify_ready {
         line("ready", format!("when the payload says so{}", by("ready")));
     }
+    if plan.fd_store {
+        line("fd store", "what the payload stores is kept by our service manager  [$FDSTORE]".into());
+    }
     if let Some((user, origin)) = &plan.process.user {
-        line("user", format!("{user}{}", asked(origin)));
+        let home = match plan.process.missing_home {
+            MissingHome::Left => "",
+            MissingHome::MadeIfPossible | MissingHome::Made => ", whose home is made if it is missing",
+        };
+        line("user", format!("{user}{home}{}", asked(origin)));
     }
     for (name, _) in &plan.process.extra_environment.0 {
         line("variable", format!("{name}{}", by(&format!("variable {name}"))));
@@ -174,6 +184,7 @@ fn action(action: &Action) -> String {
                 Source::Sysfs => "sysfs".into(),
                 Source::SysfsParts => "parts of its own sysfs".into(),
                 Source::Cgroup2 => "cgroup2".into(),
+                Source::HostCgroup2 => "the host's cgroup2 (its own group can be changed)".into(),
                 Source::Mqueue => "mqueue".into(),
                 Source::Host { path, .. } => path.display().to_string(),
                 Source::Home { path, owner, seen_as } => {

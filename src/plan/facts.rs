@@ -94,6 +94,15 @@ pub struct NetworkFacts {
     pub not_a_namespace: Option<String>,
 }
 
+/// A program that stores journals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalRemote {
+    /// Where it is.
+    pub program: PathBuf,
+    /// It takes limits as options: that of systemd 257 has them in its configuration alone, that of 252 has none.
+    pub limits: bool,
+}
+
 /// The users of the host that the settings name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserFacts {
@@ -126,6 +135,8 @@ pub struct Facts {
     pub listen_fds: Vec<FdKind>,
     /// Their names, `$LISTEN_FDNAMES` (sd_listen_fds_with_names(3)).
     pub listen_names: Option<OsString>,
+    /// Our service manager keeps descriptors for us (`$FDSTORE`, systemd.exec(5)).
+    pub fd_store: bool,
     /// The tree.
     pub tree: TreeFacts,
     /// The host.
@@ -134,6 +145,8 @@ pub struct Facts {
     pub network: NetworkFacts,
     /// The users of the host.
     pub users: UserFacts,
+    /// systemd-journal-remote(8); looked for where a journal is to be forwarded.
+    pub journal_remote: Option<JournalRemote>,
     /// The host's name.
     pub host_name: Option<String>,
     /// Our own hard limits by resource number.

@@ -3,6 +3,7 @@
 //!
 //! Only [`probe`] does I/O. Nothing after the plan reads the settings.
 
+mod api_mounts;
 mod asked;
 mod bind_users;
 mod build;
@@ -11,6 +12,7 @@ pub mod conflicts;
 mod dress;
 mod explain;
 mod facts;
+mod forward;
 mod labels;
 mod limits;
 pub mod mount_options;
@@ -30,7 +32,8 @@ pub use asked::Asked;
 pub use build::build;
 pub use capabilities::CapabilityPlan;
 pub use explain::explain;
-pub use facts::{Facts, HostFacts, KernelVersion, NetworkFacts, Terminal, TreeFacts, UserFacts};
+pub use facts::{Facts, HostFacts, JournalRemote, KernelVersion, NetworkFacts, Terminal, TreeFacts, UserFacts};
+pub use forward::{ForwardJournal, SOCKET as JOURNAL_SOCKET};
 pub use network::{Bridge, Link, Network};
 pub use probe::{probe, whereabouts};
 pub use step::{Action, Content, LayerOwners, Missing, MountStep, Shared, Source, Step, WriteHow, describe_attributes};
@@ -80,6 +83,8 @@ pub struct Plan {
     pub no_new_privileges: bool,
     /// SELinux labels.
     pub labels: Labels,
+    /// It has a cgroup namespace.
+    pub cgroup_namespace: bool,
     /// The system call filter; `None` is switched off.
     pub filter: Option<FilterPlan>,
     /// The console.
@@ -92,6 +97,10 @@ pub struct Plan {
     pub register: Register,
     /// The link between the journals.
     pub link_journal: LinkJournal,
+    /// Where the journal of the guest is stored as well.
+    pub forward_journal: Option<ForwardJournal>,
+    /// Descriptors that the payload wants to be stored are passed on to our service manager.
+    pub fd_store: bool,
     /// READY=1 waits for the payload's own.
     pub notify_ready: bool,
     /// The credentials; only their ids are shown.
@@ -201,6 +210,8 @@ pub struct Process {
     pub argv: Vec<OsString>,
     /// `-u`
     pub user: Option<(String, Origin)>,
+    /// What becomes of the user's home where it is missing.
+    pub missing_home: MissingHome,
     /// `--chdir=`
     #[serde(serialize_with = "crate::model::shown::some_path")]
     pub directory: Option<PathBuf>,
@@ -213,6 +224,18 @@ pub struct Process {
     pub listen_fds: u32,
     /// `--kill-signal=`
     pub kill_signal: Option<Signal>,
+}
+
+/// What becomes of the home of `-u` where the image has none. Only prepare knows which directory that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingHome {
+    /// Nothing: the superuser has `/root`, a user of the host brings its own.
+    Left,
+    /// It is made; where that fails, the start goes on without it.
+    MadeIfPossible,
+    /// It is made, or the start fails, as with systemd-nspawn.
+    Made,
 }
 
 /// Variables whose values must not show.

@@ -8,8 +8,8 @@ use crate::config::file::Whereabouts;
 use crate::error::Origin;
 use crate::error::{Code, Diagnostic, Result};
 use crate::image::{
-    Crossing, ImageRoot, LastLink, MountsBelow, OsRelease, TreeOwner, TriedMap, candidates, check_is_os, default_tree,
-    find_machine, remedy, try_map,
+    Crossing, ImageRoot, LastLink, MountsBelow, OsRelease, TreeOwner, Trial, TriedMap, candidates, check_is_os,
+    default_tree, find_machine, remedy, try_map,
 };
 use crate::model::{CapabilitySet, MachineName, PrivateUsers, StartMode, UidRange, Volatile};
 use crate::supervise::{FdKind, StdioFacts};
@@ -41,10 +41,12 @@ pub fn probe(s: &Settings) -> Result<(Facts, Option<TriedMap>)> {
             utf8: speaks_utf8(),
         },
         listen_fds: listen_fds(),
+        fd_store: has_fd_store(),
         listen_names: std::env::var_os("LISTEN_FDNAMES"),
         host: host(),
         network: super::network::probe(s)?,
         users,
+        journal_remote: s.forward_journal.as_ref().and_then(|_| super::forward::find_program()),
         host_name: host_name(),
         hard_limits: hard_limits(),
         random: random(),
@@ -91,6 +93,12 @@ fn listen_fds() -> Vec<FdKind> {
         _ => 0,
     };
     (3..3 + count as i32).map(FdKind::of_number).collect()
+}
+
+/// Whether our manager takes descriptors, and any at all.
+fn has_fd_store() -> bool {
+    let most = std::env::var("FDSTORE").ok().and_then(|most| most.parse::<u64>().ok());
+    most.is_some_and(|most| most > 0) && std::env::var_os("NOTIFY_SOCKET").is_some_and(|at| !at.is_empty())
 }
 
 /// Our own hard limits, in the kernel's numbering (asm-generic/resource.h).
@@ -151,9 +159,9 @@ fn tree(s: &Settings) -> Result<(TreeFacts, UserFacts, Option<TriedMap>)> {
     let (mut tried, mut unmappable) = (None, Vec::new());
     if super::users::asks_for_map(s, owner) && rustix::process::geteuid().is_root() {
         let below = if overlaid(s) { MountsBelow::LeftOut } else { MountsBelow::Mapped };
-        match try_map(fd.as_fd(), below, likely_range(s, &real, owner)) {
-            Ok(map) => tried = Some(map),
-            Err(mounts) => unmappable = mounts,
+        match try_map(fd.as_fd(), below, likely_range(s, &real, owner))? {
+            Trial::Mapped(map) => tried = Some(map),
+            Trial::Unmappable(mounts) => unmappable = mounts,
         }
     }
     let is_host_root = template.is_none() && (stat.st_dev, stat.st_ino) == (host.st_dev, host.st_ino);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The program that is run and the variables that it sees (`systemd-nspawn(1)`, "Environment" of the payload).
 
-use super::{ExtraEnvironment, Facts, Process};
+use super::{ExtraEnvironment, Facts, MissingHome, Process};
 use crate::config::{Invocation, Settings};
 use crate::model::{ConsoleMode, EnvAssignment, Signal, StartMode};
+use crate::supervise::fd_store::names_for_payload;
 use std::ffi::OsString;
 
 /// The payload's search path when nobody sets another.
@@ -27,9 +28,20 @@ pub fn process(s: &Settings, f: &Facts, console: ConsoleMode) -> Process {
         directory: s.chdir.as_ref().map(|d| d.value.clone()),
         environment: environment(s, f, mode, console),
         extra_environment: extra(s, boot_environment),
+        missing_home: missing_home(s),
         user,
         listen_fds: f.listen_fds.len() as u32,
         kill_signal: s.kill_signal.as_ref().map(|k| k.value).or(default_signal),
+    }
+}
+
+fn missing_home(s: &Settings) -> MissingHome {
+    match (&s.user, s.invocation) {
+        (None, _) => MissingHome::Left,
+        (Some(u), _) if u.value == "root" || u.value == "0" => MissingHome::Left,
+        (Some(u), _) if s.bind_user.iter().any(|bound| bound.value == u.value) => MissingHome::Left,
+        (Some(_), Invocation::Spawn) => MissingHome::MadeIfPossible,
+        (Some(_), Invocation::SystemdNspawn) => MissingHome::Made,
     }
 }
 
@@ -58,10 +70,15 @@ fn environment(s: &Settings, f: &Facts, mode: StartMode, console: ConsoleMode) -
     if !f.listen_fds.is_empty() {
         env.push(("LISTEN_FDS".into(), f.listen_fds.len().to_string().into()));
         env.push(("LISTEN_PID".into(), if mode == StartMode::Pid2 { "2" } else { "1" }.into()));
-        env.extend(f.listen_names.clone().map(|names| ("LISTEN_FDNAMES".into(), names)));
+        // What the payload has stored has its own name in front of its boots, and ours for it in our manager's store.
+        let names = f.listen_names.as_ref().map(|names| match f.fd_store {
+            true => names_for_payload(names),
+            false => names.clone(),
+        });
+        env.extend(names.map(|names| ("LISTEN_FDNAMES".into(), names)));
     }
     env.push(("NOTIFY_SOCKET".into(), "/run/host/notify".into()));
-    if !s.credentials.is_empty() {
+    if !super::forward::credentials(s).is_empty() {
         env.push(("CREDENTIALS_DIRECTORY".into(), "/run/host/credentials".into()));
     }
     if mode != StartMode::Boot {

@@ -232,6 +232,8 @@ pub struct HostInfo<'a> {
     pub boot_id: String,
     /// Whether credentials are mounted below it.
     pub credentials: bool,
+    /// Whether a socket for the journal is mounted below it.
+    pub journal_socket: bool,
     /// Users of the host that are shown.
     pub users: &'a [BoundUser],
 }
@@ -259,6 +261,10 @@ pub fn fill_run_host(at: BorrowedFd<'_>, info: &HostInfo<'_>) -> std::result::Re
     dir(at, "unix-export", 0o755)?;
     if info.credentials {
         dir(at, "credentials", 0o500)?;
+    }
+    if info.journal_socket {
+        dir(at, "journal", 0o755)?;
+        file(at, "journal/socket", 0, b"")?;
     }
     if !info.users.is_empty() {
         fill_users(at, info.users)?;

@@ -63,11 +63,11 @@ pub enum DevicePolicy {
     Missing,
 }
 
-/// A directory of the host that the container gets to see for its life.
+/// A directory or socket of the host that the container gets to see for its life.
 pub struct SharedDirectory {
     /// What it is.
     pub what: Shared,
-    /// The directory, in the host's mount namespace.
+    /// The directory or socket, in the host's mount namespace.
     pub directory: OwnedFd,
     /// Where the container sees it.
     pub target: PathBuf,
@@ -202,7 +202,10 @@ struct Namespaces {
 impl Namespaces {
     fn of(plan: &Plan) -> Self {
         let mut init = flags::NEWPID | flags::NEWIPC | flags::NEWUTS;
-        let mut join = flags::NEWIPC | flags::NEWCGROUP;
+        let mut join = flags::NEWIPC;
+        if plan.cgroup_namespace {
+            join |= flags::NEWCGROUP;
+        }
         if plan.user_namespace.is_some() {
             init |= flags::NEWUSER;
         }
@@ -231,6 +234,7 @@ impl Inputs<'_> {
             uuid: self.context.uuid.dashed(),
             boot_id: self.boot_id.clone(),
             credentials: !plan.credentials.is_empty(),
+            journal_socket: plan.forward_journal.is_some(),
             users: &plan.bound_users,
         }
     }
@@ -262,7 +266,9 @@ impl Inputs<'_> {
         match what {
             // What the host mounts there arrives, and nothing goes the other way.
             Shared::Incoming => mount_attr::make_slave(mount.as_fd(), Reach::Mount),
-            Shared::UnixExport | Shared::Journal => mount_attr::make_private(mount.as_fd(), Reach::Mount),
+            Shared::UnixExport | Shared::Journal | Shared::JournalSocket => {
+                mount_attr::make_private(mount.as_fd(), Reach::Mount)
+            }
         }
         .map_err(fail)?;
         let clear = MountAttrFlags::MOUNT_ATTR_RDONLY.difference(attributes);

@@ -10,9 +10,11 @@ mod canary;
 mod images;
 
 mod binds;
+mod combinations;
 mod copies;
 mod exits;
 mod foreign;
+mod homes;
 mod inside;
 mod layers;
 mod mounting;
@@ -21,7 +23,12 @@ mod network;
 mod planning;
 mod ports;
 mod powers;
+mod random;
 mod settings;
+#[path = "../compat/settings_files.rs"]
+mod settings_files;
+#[path = "../compat/settings_pools.rs"]
+mod settings_pools;
 mod streams;
 mod support;
 mod surroundings;
@@ -72,6 +79,8 @@ fn main() -> ExitCode {
             terminal::a_terminal_that_tells_its_colour_is_tinted,
             terminal::who_wants_no_dress_gets_none,
             namespaces::namespaces_are_as_asked,
+            namespaces::without_a_cgroup_namespace_only_the_own_group_can_be_changed,
+            namespaces::api_file_systems_are_opened_as_asked,
             namespaces::d02_user_namespace_modes,
             namespaces::d41_pick_takes_the_range_of_the_name,
             namespaces::owners_through_an_idmapped_tree,
@@ -79,6 +88,7 @@ fn main() -> ExitCode {
             namespaces::d11_mounts_below_the_tree_are_mapped_too,
             namespaces::a_tree_that_cannot_be_mapped,
             namespaces::files_are_given_to_a_range,
+            namespaces::few_descriptors_are_told_of,
             foreign::a_tree_of_fuse_starts_without_a_user_namespace,
             foreign::a_tree_of_fuse_that_keeps_us_out,
             foreign::a_tree_whose_server_is_gone,
@@ -124,6 +134,11 @@ fn main() -> ExitCode {
             powers::no_new_privileges_and_filter,
             powers::a_mistyped_refusal_is_an_error,
             powers::users_are_those_of_the_image,
+            homes::a_missing_home_is_made,
+            homes::a_home_that_is_there_is_left_alone,
+            homes::a_home_is_made_where_it_is_seen,
+            homes::a_home_is_never_made_outside,
+            homes::a_home_that_cannot_be_made_is_told,
             powers::syncs_do_nothing_when_suppressed,
             powers::limits_that_nobody_sets,
             powers::limits_that_are_set,
@@ -147,6 +162,11 @@ fn main() -> ExitCode {
             layers::volatile_modes,
             layers::a_directory_of_the_tree_becomes_the_root,
             layers::owners_of_binds,
+            combinations::run_may_be_covered,
+            combinations::the_root_cannot_be_covered,
+            combinations::no_descriptors_are_enough,
+            combinations::a_filter_that_stops_the_start_is_named,
+            combinations::a_console_that_is_covered_is_told,
             copies::a_tree_in_use_is_copied,
             copies::trees_are_made_from_templates,
             copies::subvolumes_are_snapshotted,
@@ -221,6 +241,7 @@ fn main() -> ExitCode {
             images::sockets[180],
             images::directories_for_files[180],
             images::d55_huge_files[180],
+            random::starts_say_what_is_wrong_and_leave_nothing[1200],
             swaps::d50_swapped_paths_never_lead_to_the_host[300],
         ],
     )

@@ -18,6 +18,7 @@ pub fn facts() -> Facts {
         terminal: Terminal::default(),
         listen_fds: Vec::new(),
         listen_names: None,
+        fd_store: false,
         tree: TreeFacts {
             path: "/t".into(),
             template: None,
@@ -34,6 +35,7 @@ pub fn facts() -> Facts {
         host: HostFacts { nr_open: 1 << 20, ..HostFacts::default() },
         network: NetworkFacts::default(),
         users: UserFacts::default(),
+        journal_remote: None,
         host_name: Some("host".into()),
         hard_limits: [u64::MAX; 16],
         random: 7,

@@ -11,10 +11,13 @@ use spawn::log::escape;
 use spawn::plan::Plan;
 use spawn::supervise::dress::{answer, tint};
 use spawn::supervise::hotkeys::Hotkeys;
+use spawn::supervise::fd_store::{Storing, names_for_payload};
 use spawn::supervise::notify::PayloadNotice;
 use spawn::supervise::painter::Painter;
 use spawn::sys::programs::wire;
 use spawn::undo::{Record, answer_to};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -35,6 +38,10 @@ pub fn notify(bytes: &[u8]) {
     let mut notice = PayloadNotice::default();
     for message in bytes.split(|b| *b == 0) {
         notice.merge(PayloadNotice::parse(message));
+        let told = |storing: Storing| storing.words().0.iter().map(ToString::to_string).collect::<String>();
+        let told = Storing::parse(message, Vec::new()).map(told).unwrap_or_default();
+        assert!(!told.contains(char::is_control));
+        assert!(names_for_payload(OsStr::from_bytes(message)).len() <= message.len());
     }
     // Each of at most 512 bytes is shown as four characters at most.
     assert!(notice.status.is_none_or(|status| (1..=2048).contains(&status.len()) && !status.contains(harmful)));
@@ -106,7 +113,7 @@ pub fn reports(bytes: &[u8]) {
         // What the children do not use of a record is left out of it.
         assert_eq!(report::Record::decode(&record.encode()), Some(record));
         if matches!(record.kind, report::Kind::Failed | report::Kind::Skipped) {
-            assert!(!words::failure(plan, &record).headline().is_empty());
+            assert!(!words::failure(plan, None, &record).headline().is_empty());
         }
     }
 }
