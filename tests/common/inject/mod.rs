@@ -48,7 +48,8 @@ pub enum Fault {
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} {}#{} {}", self.who, self.call.name(), self.nth + 1, self.about)
+        write!(f, "{:?} {}#{} {}", self.who, self.call.name(), self.nth + 1, self.about)?;
+        self.request.map_or(Ok(()), |kind| write!(f, "netlink {kind}"))
     }
 }
 
