@@ -201,6 +201,8 @@ fn main() -> ExitCode {
             faults::d51_d58_every_call_fails_closed_without_user_namespace[600],
             faults::d51_d58_every_call_fails_closed_with_user_namespace[600],
             faults::every_call_fails_closed_with_stub_and_user[600],
+            faults::every_call_fails_closed_with_links[900],
+            faults::every_call_fails_closed_with_a_zone_and_a_port[900],
             killing::d14_supervisor_leaves_nothing[300],
             killing::d56_supervisor_leaves_no_link[300],
             killing::supervisor_and_keeper,
