@@ -170,6 +170,16 @@ fn mistakes_name_the_option_and_what_is_allowed() {
         ("--network-", &[(Code::OptionAmbiguous, "--network- is ambiguous")]),
         ("--bind", &[(Code::OptionValueMissing, "--bind needs a value: PATH[:PATH[:OPTIONS]]")]),
         ("-M", &[(Code::OptionValueMissing, "-M needs a value: NAME")]),
+        ("-bM", &[(Code::OptionValueMissing, "-M needs a value: NAME")]),
+        ("--mach", &[(Code::OptionValueMissing, "--mach needs a value: NAME")]),
+        (
+            "-kbk --nosuch=1 -k --nosuch -b=",
+            &[
+                (Code::OptionUnknown, "-k is not an option"),
+                (Code::OptionUnknown, "--nosuch is not an option"),
+                (Code::OptionUnknown, "-= is not an option"),
+            ],
+        ),
         ("--machine -b", &[(Code::OptionValue, "--machine -b: must be labels of letters")]),
         ("--boot=yes", &[(Code::OptionValue, "--boot takes no value")]),
         ("--register=maybe", &[(Code::OptionValue, "--register=maybe: must be one of no, yes, auto")]),
@@ -232,6 +242,7 @@ fn near_names_and_candidates_are_told() {
     let help = |line: &str| refused(line)[0].remedy().unwrap_or_default().to_string();
     assert_eq!(help("spawn --directry=/x"), "did you mean --directory?");
     assert_eq!(help("spawn --set"), "write one of --settings, --setenv, --set-credential");
+    assert_eq!(help("spawn --bnid=/x"), "did you mean --bind?");
     assert_eq!(help("spawn --nosuch"), "see --help for the options");
 }
 

@@ -1,22 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-//! Parts the command line into options and payload. No value is looked at here.
-//!
-//! clap does the splitting; what it lacks of getopt_long(3) is added around it: several mistakes at once, candidates of
-//! an ambiguous abbreviation, options as they were typed, `-D=x` meaning the value `=x`.
+//! Parts the command line into options and payload, in one pass, as getopt_long(3) does with a `+` in front. No value is
+//! looked at here, and every mistake of the line is told, each once.
 
-use crate::config::{Invocation, Key, Repeat, Takes, keys};
+use crate::config::{Invocation, Key, Listing, Repeat, Takes, keys};
 use crate::error::{Code, Diagnostic};
-use clap::builder::ValueParser;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::iter::Peekable;
 use std::os::unix::ffi::OsStrExt;
-
-/// Stands for "no value": an argument of a program cannot hold a NUL.
-const ABSENT: &str = "\0";
-
-/// Name of the positional words; no option is called so.
-const PAYLOAD: &str = "";
+use std::vec::IntoIter;
 
 /// One option as it was typed.
 pub(super) struct Occurrence {
@@ -30,128 +22,181 @@ pub(super) struct Occurrence {
 pub(super) struct Line {
     pub options: Vec<Occurrence>,
     pub payload: Vec<OsString>,
-    /// Options that do not exist or lack a value.
+    /// Options that do not exist, lack a value or take none.
     pub refused: Vec<Diagnostic>,
 }
 
 /// Parts `words`, which do not hold the program's name.
-pub(super) fn split(invocation: Invocation, mut words: Vec<OsString>) -> Line {
-    let mut refused = Vec::new();
-    // Most lines name few of the options and hold no mistake. To tell of one, all options are needed.
-    let mut command = command(options(invocation).filter(|key| may_be_named(key, &words)));
-    let mut parsed = command.try_get_matches_from_mut(&words);
-    if parsed.is_err() {
-        command = self::command(options(invocation));
-        parsed = command.try_get_matches_from_mut(&words);
-    }
-    loop {
-        match parsed {
-            Ok(matches) => {
-                let payload: Vec<OsString> = matches.get_many(PAYLOAD).into_iter().flatten().cloned().collect();
-                let typed = &words[..words.len() - payload.len()];
-                return Line { options: occurrences(&matches, invocation, typed), payload, refused };
-            }
-            Err(error) => {
-                let before = words.len() + words.iter().map(|w| w.len()).sum::<usize>();
-                refused.push(explain(&error, invocation, &mut words));
-                if words.len() + words.iter().map(|w| w.len()).sum::<usize>() == before {
-                    return Line { options: Vec::new(), payload: Vec::new(), refused };
-                }
-                parsed = command.try_get_matches_from_mut(&words);
-            }
+pub(super) fn split(invocation: Invocation, words: Vec<OsString>) -> Line {
+    let mut splitter = Splitter {
+        invocation,
+        rest: words.into_iter().peekable(),
+        options: Vec::new(),
+        refused: Vec::new(),
+        told: BTreeSet::new(),
+    };
+    while let Some(word) = splitter.rest.next_if(|word| is_option(word)) {
+        match word.as_bytes() {
+            b"--" => break,
+            [b'-', b'-', ..] => splitter.long(&word),
+            letters => splitter.cluster(&letters[1..]),
         }
     }
+    Line { options: splitter.options, payload: splitter.rest.collect(), refused: splitter.refused }
 }
 
-fn options(invocation: Invocation) -> impl Iterator<Item = &'static Key> {
-    keys::all().filter(move |key| (key.long.is_some() || key.short.is_some()) && key.known_to(invocation))
+fn is_option(word: &OsStr) -> bool {
+    word.len() > 1 && word.as_bytes()[0] == b'-'
 }
 
-/// Whether a word could mean the option: as its name, the beginning of it, or a letter of a cluster.
-fn may_be_named(key: &Key, words: &[OsString]) -> bool {
-    words.iter().any(|word| match word.as_bytes().strip_prefix(b"--") {
-        Some(long) => {
-            let name = long.split(|b| *b == b'=').next().unwrap_or_default();
-            key.long.is_some_and(|l| l.as_bytes().starts_with(name))
+struct Splitter {
+    invocation: Invocation,
+    rest: Peekable<IntoIter<OsString>>,
+    options: Vec<Occurrence>,
+    refused: Vec<Diagnostic>,
+    /// What the refusals say.
+    told: BTreeSet<String>,
+}
+
+impl Splitter {
+    fn known(&self) -> impl Iterator<Item = &'static Key> + use<> {
+        let invocation = self.invocation;
+        keys::all().filter(move |key| key.known_to(invocation))
+    }
+
+    fn refuse(&mut self, refusal: Diagnostic) {
+        if self.told.insert(refusal.headline()) {
+            self.refused.push(refusal);
         }
-        None => {
-            let mut letter = [0; 4];
-            let letter = key.short.map(|c| &*c.encode_utf8(&mut letter));
-            letter.is_some_and(|l| word.as_bytes().first() == Some(&b'-') && word.to_string_lossy().contains(l))
-        }
-    })
-}
+    }
 
-fn command(options: impl Iterator<Item = &'static Key>) -> Command {
-    let args = options.map(|key| {
-        let arg = Arg::new(key.id).action(ArgAction::Append).value_parser(ValueParser::os_string());
-        let arg = match key.takes {
-            Takes::Flag => arg.num_args(0).default_missing_value(ABSENT),
-            Takes::Value(_) => arg.num_args(1).allow_hyphen_values(true),
-            Takes::Optional(_) => arg.num_args(0..=1).require_equals(true).default_missing_value(ABSENT),
-            Takes::OptionalOrWord(_) => arg.num_args(0..=1).default_missing_value(ABSENT),
+    /// `--NAME` or `--NAME=VALUE`
+    fn long(&mut self, word: &OsStr) {
+        let mut parts = word.as_bytes()[2..].splitn(2, |byte| *byte == b'=');
+        let name = parts.next().unwrap_or_default();
+        let mut value = parts.next().map(|value| OsStr::from_bytes(value).to_owned());
+        let key = match self.by_name(name) {
+            Ok(key) => key,
+            Err(refusal) => return self.refuse(refusal),
         };
-        arg.long(key.long).short(key.short)
-    });
-    Command::new(PAYLOAD)
-        .no_binary_name(true)
-        .disable_help_flag(true)
-        .disable_version_flag(true)
-        .infer_long_args(true)
-        .args(args)
-        .arg(Arg::new(PAYLOAD).num_args(0..).trailing_var_arg(true).value_parser(ValueParser::os_string()))
-}
-
-/// The options in the order they were typed, `typed` being the words that hold them.
-fn occurrences(matches: &ArgMatches, invocation: Invocation, typed: &[OsString]) -> Vec<Occurrence> {
-    let mut found: Vec<(usize, &'static Key, &OsString)> = Vec::new();
-    for key in options(invocation) {
-        // Those that no word could mean are unknown to clap.
-        if !matches.try_contains_id(key.id).is_ok_and(|typed| typed) {
-            continue;
-        }
-        let (Some(indices), Some(values)) = (matches.indices_of(key.id), matches.get_many(key.id)) else { continue };
-        found.extend(indices.zip(values).map(|(index, value)| (index, key, value)));
-    }
-    found.sort_by_key(|(index, ..)| *index);
-
-    let mut words = typed.iter();
-    let mut cluster: &[u8] = &[];
-    let mut list = Vec::with_capacity(found.len());
-    for (_, key, value) in found {
-        let mut value = (value != ABSENT).then(|| value.clone());
-        let text = if cluster.is_empty() { words.next().map_or(&[][..], |w| w.as_bytes()) } else { cluster };
-        let is_long = cluster.is_empty() && text.starts_with(b"--");
-        let mut typed;
-        if is_long {
-            typed = readable(OsStr::from_bytes(text), key.repeat);
-            if !text.contains(&b'=') && value.is_some() {
-                typed = joined(typed, words.next(), key.repeat);
+        let mut typed = readable(word, key.repeat);
+        if value.is_none() {
+            value = match key.takes {
+                Takes::Value(metavar) => match self.rest.next() {
+                    Some(next) => Some(next),
+                    None => return self.refuse(needs_a_value(&typed, metavar)),
+                },
+                Takes::OptionalOrWord(_) => self.rest.next_if(|next| !is_option(next)),
+                Takes::Optional(_) | Takes::Flag => None,
+            };
+            if let Some(next) = &value {
+                typed = format!("{typed} {}", readable(next, key.repeat));
             }
-        } else {
-            let letters = if cluster.is_empty() { text.get(1..).unwrap_or_default() } else { text };
-            typed = format!("-{}", key.short.unwrap_or_default());
-            cluster = letters.get(1..).unwrap_or_default();
-            if let Takes::Value(_) = key.takes {
-                if cluster.is_empty() {
-                    typed = joined(typed, words.next(), key.repeat);
-                } else {
-                    let rest = OsStr::from_bytes(std::mem::take(&mut cluster));
-                    typed += &readable(rest, key.repeat);
-                    value = Some(rest.to_os_string());
+        } else if key.takes == Takes::Flag {
+            let what = format!("--{} takes no value", key.long.unwrap_or_default());
+            return self.refuse(Diagnostic::new(Code::OptionValue, what));
+        }
+        self.options.push(Occurrence { key, value, typed });
+    }
+
+    /// Letters behind one dash. The first one that takes a value has all that follows, or the next word.
+    fn cluster(&mut self, letters: &[u8]) {
+        let mut after = 0;
+        for chunk in letters.utf8_chunks() {
+            let invalid = if chunk.invalid().is_empty() {
+                None
+            } else {
+                Some((char::REPLACEMENT_CHARACTER, chunk.invalid().len()))
+            };
+            for (letter, length) in chunk.valid().chars().map(|letter| (letter, letter.len_utf8())).chain(invalid) {
+                after += length;
+                let Some(key) = self.known().find(|key| key.short == Some(letter)) else {
+                    let name = readable(OsStr::new(&format!("-{letter}")), Repeat::Whole);
+                    let unknown = Diagnostic::new(Code::OptionUnknown, format!("{name} is not an option"));
+                    self.refuse(unknown.help("see --help for the options"));
+                    continue;
+                };
+                let Takes::Value(metavar) = key.takes else {
+                    self.options.push(Occurrence { key, value: None, typed: format!("-{letter}") });
+                    continue;
+                };
+                let joined = OsStr::from_bytes(&letters[after..]);
+                let (value, between) =
+                    if joined.is_empty() { (self.rest.next(), " ") } else { (Some(joined.into()), "") };
+                match value {
+                    Some(value) => {
+                        let typed = format!("-{letter}{between}{}", readable(&value, key.repeat));
+                        self.options.push(Occurrence { key, value: Some(value), typed });
+                    }
+                    None => self.refuse(needs_a_value(&format!("-{letter}"), metavar)),
                 }
+                return;
             }
         }
-        list.push(Occurrence { key, value, typed });
     }
-    list
+
+    /// The option of that name, or the only one whose name begins so.
+    fn by_name(&self, name: &[u8]) -> Result<&'static Key, Diagnostic> {
+        let mut begin_so = Vec::new();
+        for key in self.known() {
+            match key.long {
+                Some(long) if long.as_bytes() == name => return Ok(key),
+                Some(long) if long.as_bytes().starts_with(name) && !name.is_empty() => begin_so.push((key, long)),
+                _ => {}
+            }
+        }
+        let shown = format!("--{}", readable(OsStr::from_bytes(name), Repeat::Whole));
+        match begin_so[..] {
+            [(key, _)] => Ok(key),
+            [] => {
+                let unknown = Diagnostic::new(Code::OptionUnknown, format!("{shown} is not an option"));
+                Err(match self.near(name) {
+                    Some(near) => unknown.help(format!("did you mean --{near}?")),
+                    None => unknown.help("see --help for the options"),
+                })
+            }
+            _ => {
+                let candidates: Vec<_> = begin_so.iter().map(|(_, long)| format!("--{long}")).collect();
+                Err(Diagnostic::new(Code::OptionAmbiguous, format!("{shown} is ambiguous"))
+                    .help(format!("write one of {}", candidates.join(", "))))
+            }
+        }
+    }
+
+    /// The name that was meant, if not more than a third of the letters are wrong.
+    fn near(&self, name: &[u8]) -> Option<&'static str> {
+        let shown = self.known().filter(|key| key.listing != Listing::Hidden);
+        let close = shown.filter_map(|key| key.long).filter(|long| long.len().abs_diff(name.len()) <= name.len() / 3);
+        let measured = close.map(|long| (distance(name, long.as_bytes()), long));
+        measured
+            .filter(|(distance, _)| *distance <= name.len() / 3)
+            .min_by_key(|(distance, _)| *distance)
+            .map(|(_, long)| long)
+    }
 }
 
-fn joined(option: String, value: Option<&OsString>, repeat: Repeat) -> String {
-    match value {
-        Some(value) => format!("{option} {}", readable(value, repeat)),
-        None => option,
+fn needs_a_value(option: &str, metavar: &str) -> Diagnostic {
+    Diagnostic::new(Code::OptionValueMissing, format!("{option} needs a value: {metavar}"))
+}
+
+/// How many bytes have to be added, left out, changed or swapped with the next one.
+fn distance(a: &[u8], b: &[u8]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut row = Vec::with_capacity(b.len() + 1);
+        row.push(i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let changed = last[j] + usize::from(x != y);
+            let mut best = changed.min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && a[i - 1] == *y && b[j - 1] == *x {
+                best = best.min(before[j - 1] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
     }
+    last[b.len()]
 }
 
 /// A word for people: escapes for control characters, nothing that may be secret.
@@ -168,86 +213,49 @@ fn readable(word: &OsStr, repeat: Repeat) -> String {
     String::from_utf8_lossy(text).chars().map(escape).collect()
 }
 
-/// Words one mistake and takes it out of `words`, so that the next try finds the next one.
-fn explain(error: &clap::Error, invocation: Invocation, words: &mut Vec<OsString>) -> Diagnostic {
-    let context = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.clone()),
-        Some(ContextValue::Strings(list)) => list.first().cloned(),
-        _ => None,
-    };
-    let shown = context(ContextKind::InvalidArg).unwrap_or_default();
-    let option = shown.split(' ').next().unwrap_or_default().to_string();
-    match error.kind() {
-        // A missing value is always at the end of the line.
-        ErrorKind::InvalidValue | ErrorKind::WrongNumberOfValues => {
-            let last = words.pop();
-            let typed = last.as_deref().map(|w| readable(w, Repeat::Whole)).unwrap_or_default();
-            let key = options(invocation).find(|k| k.long.is_some_and(|l| option == format!("--{l}")));
-            let metavar = key.and_then(|k| k.takes.metavar()).unwrap_or("VALUE");
-            Diagnostic::new(Code::OptionValueMissing, format!("{typed} needs a value: {metavar}"))
-        }
-        ErrorKind::TooManyValues => {
-            remove_long(words, &option);
-            Diagnostic::new(Code::OptionValue, format!("{option} takes no value"))
-        }
-        _ if option.starts_with("--") => {
-            remove_long(words, &option);
-            unknown_long(&option, invocation, context(ContextKind::SuggestedArg))
-        }
-        _ => {
-            remove_letter(words, &option, invocation);
-            let name = readable(OsStr::new(&option), Repeat::Whole);
-            Diagnostic::new(Code::OptionUnknown, format!("{name} is not an option")).help("see --help for the options")
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
 
-fn unknown_long(option: &str, invocation: Invocation, near: Option<String>) -> Diagnostic {
-    let name = readable(OsStr::new(option), Repeat::Whole);
-    let candidates = options(invocation).filter_map(|k| k.long).filter(|l| l.starts_with(&option[2..]));
-    let candidates: Vec<_> = candidates.map(|l| format!("--{l}")).collect();
-    if !candidates.is_empty() && option.len() > 2 {
-        return Diagnostic::new(Code::OptionAmbiguous, format!("{name} is ambiguous"))
-            .help(format!("write one of {}", candidates.join(", ")));
+    fn words(word: impl Fn(usize) -> String, bytes: usize) -> Vec<OsString> {
+        (0..bytes / (word(0).len() + 1)).map(|n| word(n).into()).collect()
     }
-    let unknown = Diagnostic::new(Code::OptionUnknown, format!("{name} is not an option"));
-    match near {
-        Some(near) => unknown.help(format!("did you mean {near}?")),
-        None => unknown.help("see --help for the options"),
-    }
-}
 
-fn remove_long(words: &mut Vec<OsString>, option: &str) {
-    let fits = |word: &OsString| {
-        let word = word.to_string_lossy();
-        let (name, _) = word.split_once('=').unwrap_or((&word, ""));
-        // A known option may have been abbreviated.
-        name == option || (name.len() > 2 && name.starts_with("--") && option.starts_with(name))
-    };
-    if let Some(at) = words.iter().position(fits) {
-        words.remove(at);
-    }
-}
-
-/// Takes one letter out of the first cluster that holds it, but not out of a value that is joined to its option.
-fn remove_letter(words: &mut Vec<OsString>, option: &str, invocation: Invocation) {
-    let takes_value = |c: char| options(invocation).any(|k| k.short == Some(c) && matches!(k.takes, Takes::Value(_)));
-    let Some(letter) = option.chars().nth(1) else { return };
-    for at in 0..words.len() {
-        let word = words[at].to_string_lossy().into_owned();
-        if !word.starts_with('-') || word.starts_with("--") {
-            continue;
+    /// Longer than any line that Linux passes on as one word, and read in one go.
+    #[test]
+    fn long_lines_take_time_in_proportion() {
+        const LONG: usize = 100_000;
+        let letters = |letter: &str| vec![OsString::from(format!("-{}", letter.repeat(LONG / letter.len())))];
+        for (line, options, refused) in [
+            (letters("k"), 0, 1),
+            (letters("bxkK"), LONG / 2, 2),
+            (words(|_| "-k".into(), LONG), 0, 1),
+            (words(|_| "--nosuch".into(), LONG), 0, 1),
+            (words(|n| format!("--nosuch{n:05}"), LONG), 0, LONG / 14),
+            (words(|_| "--boot=1".into(), LONG), 0, 1),
+            (words(|_| "--bind".into(), LONG), LONG / 7 / 2, 1),
+            (words(|_| "-b".into(), LONG), LONG / 3, 0),
+        ] {
+            let (first, begin) = (line[0].clone(), Instant::now());
+            let parts = split(Invocation::Spawn, line);
+            let found = (parts.options.len(), parts.refused.len(), parts.payload.len());
+            assert_eq!(found, (options, refused, 0), "{:.20}", first.display());
+            assert!(begin.elapsed() < Duration::from_secs(10), "{:.20}: {:?}", first.display(), begin.elapsed());
         }
-        let cluster = word.char_indices().skip(1);
-        let found = cluster.take_while(|(_, c)| *c == letter || !takes_value(*c)).find(|(_, c)| *c == letter);
-        if let Some((position, _)) = found {
-            let rest = format!("{}{}", &word[..position], &word[position + letter.len_utf8()..]);
-            if rest == "-" {
-                drop(words.remove(at))
-            } else {
-                words[at] = rest.into()
-            }
-            return;
+    }
+
+    #[test]
+    fn near_means_few_letters_wrong() {
+        for (a, b, wrong) in [
+            ("", "", 0),
+            ("ab", "ba", 1),
+            ("bind", "bin", 1),
+            ("abc", "", 3),
+            ("boot", "broot", 1),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!((distance(a.as_bytes(), b.as_bytes()), distance(b.as_bytes(), a.as_bytes())), (wrong, wrong));
         }
     }
 }
