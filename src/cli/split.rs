@@ -10,6 +10,9 @@ use std::iter::Peekable;
 use std::os::unix::ffi::OsStrExt;
 use std::vec::IntoIter;
 
+/// How many mistakes are told with the name that was meant: of more the line was not for us.
+const HINTS: usize = 20;
+
 /// One option as it was typed.
 pub(super) struct Occurrence {
     pub key: &'static Key,
@@ -165,6 +168,9 @@ impl Splitter {
 
     /// The name that was meant, if not more than a third of the letters are wrong.
     fn near(&self, name: &[u8]) -> Option<&'static str> {
+        if self.refused.len() >= HINTS {
+            return None;
+        }
         let shown = self.known().filter(|key| key.listing != Listing::Hidden);
         let close = shown.filter_map(|key| key.long).filter(|long| long.len().abs_diff(name.len()) <= name.len() / 3);
         let measured = close.map(|long| (distance(name, long.as_bytes()), long));
