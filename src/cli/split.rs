@@ -4,6 +4,7 @@
 
 use crate::config::{Invocation, Key, Listing, Repeat, Takes, keys};
 use crate::error::{Code, Diagnostic};
+use crate::model::distance;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::iter::Peekable;
@@ -185,26 +186,6 @@ fn needs_a_value(option: &str, metavar: &str) -> Diagnostic {
     Diagnostic::new(Code::OptionValueMissing, format!("{option} needs a value: {metavar}"))
 }
 
-/// How many bytes have to be added, left out, changed or swapped with the next one.
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut row = Vec::with_capacity(b.len() + 1);
-        row.push(i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let changed = last[j] + usize::from(x != y);
-            let mut best = changed.min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && a[i - 1] == *y && b[j - 1] == *x {
-                best = best.min(before[j - 1] + 1);
-            }
-            row.push(best);
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
-}
-
 /// A word for people: escapes for control characters, nothing that may be secret.
 fn readable(word: &OsStr, repeat: Repeat) -> String {
     let mut text = word.as_bytes();
@@ -248,20 +229,6 @@ mod tests {
             let found = (parts.options.len(), parts.refused.len(), parts.payload.len());
             assert_eq!(found, (options, refused, 0), "{:.20}", first.display());
             assert!(begin.elapsed() < Duration::from_secs(10), "{:.20}: {:?}", first.display(), begin.elapsed());
-        }
-    }
-
-    #[test]
-    fn near_means_few_letters_wrong() {
-        for (a, b, wrong) in [
-            ("", "", 0),
-            ("ab", "ba", 1),
-            ("bind", "bin", 1),
-            ("abc", "", 3),
-            ("boot", "broot", 1),
-            ("kitten", "sitting", 3),
-        ] {
-            assert_eq!((distance(a.as_bytes(), b.as_bytes()), distance(b.as_bytes(), a.as_bytes())), (wrong, wrong));
         }
     }
 }

@@ -13,6 +13,7 @@ mod properties;
 mod resources;
 pub mod shown;
 mod signals;
+mod spelling;
 mod words;
 
 pub use caps::{Capability, CapabilitySet, CapabilityWords, DEFAULT_BOUNDING, UnknownCapability};
@@ -25,6 +26,7 @@ pub use resources::{
     CpuList, Credential, CredentialSource, EnvAssignment, FilterWords, Personality, PortForward, Protocol, Rlimit,
     RlimitResource, Signal, is_env_name,
 };
+pub use spelling::distance;
 pub use words::{
     absolute, as_text, container_path, number, parse_bool, parse_size, signed_number, split_blanks, split_colons,
     split_quoted,

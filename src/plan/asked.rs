@@ -60,7 +60,7 @@ impl Asked {
 /// As a map.
 impl Serialize for Asked {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_map(self.0.iter().map(|(part, by)| (part, by)))
+        s.collect_map(&self.0)
     }
 }
 

@@ -11,7 +11,7 @@ mod table;
 mod tests;
 
 use crate::error::{Code, Diagnostic, Result, Sourced};
-use crate::model::UnitProperty;
+use crate::model::{UnitProperty, distance};
 use serde::Serialize;
 use table::Kind;
 use zbus::Variant;
@@ -234,7 +234,7 @@ const LINE: usize = 100;
 fn known_names(unknown: &str) -> String {
     let mut names: Vec<&str> = table::names().collect();
     let unknown = unknown.to_ascii_lowercase();
-    names.sort_by_key(|name| (distance(&unknown, &name.to_ascii_lowercase()), *name));
+    names.sort_by_cached_key(|name| (distance(unknown.as_bytes(), name.to_ascii_lowercase().as_bytes()), *name));
     let mut text = format!("did you mean {}? There are", names[0]);
     let mut width = "  help: ".len() + text.len();
     for (at, name) in names.iter().enumerate() {
@@ -246,19 +246,4 @@ fn known_names(unknown: &str) -> String {
         text += if at + 1 < names.len() { "," } else { "" };
     }
     text
-}
-
-/// Edit distance: insertions, deletions and replacements of bytes.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
