@@ -118,6 +118,11 @@ _spawn_option() {
     --timezone) takes=value kind=words words='off copy bind symlink delete auto' ;;
     --link-journal) takes=value kind=words words='no auto host guest try-host try-guest' ;;
     -j) ;;
+    --forward-journal) takes=value kind=directory ;;
+    --forward-journal-max-use) takes=value ;;
+    --forward-journal-keep-free) takes=value ;;
+    --forward-journal-max-file-size) takes=value ;;
+    --forward-journal-max-files) takes=value ;;
     --bind) takes=value kind=path ;;
     --bind-ro) takes=value kind=path ;;
     --inaccessible) takes=value ;;
@@ -144,9 +149,10 @@ _spawn_names='--help -h --version --no-pager --no-ask-password --quiet -q --verb
     --network-namespace-path= --port= -p --capability= --drop-capability= --ambient-capability=
     --no-new-privileges= --system-call-filter= --restrict-address-families= --selinux-context= -Z
     --selinux-apifs-context= -L --rlimit= --oom-score-adjust= --cpu-affinity= --personality= --resolv-conf=
-    --timezone= --link-journal= -j --bind= --bind-ro= --inaccessible= --tmpfs= --overlay= --overlay-ro=
-    --bind-user= --bind-user-shell= --bind-user-group= --console= --pipe -P --background= --set-credential=
-    --load-credential='
+    --timezone= --link-journal= -j --forward-journal= --forward-journal-max-use= --forward-journal-keep-free=
+    --forward-journal-max-file-size= --forward-journal-max-files= --bind= --bind-ro= --inaccessible= --tmpfs=
+    --overlay= --overlay-ro= --bind-user= --bind-user-shell= --bind-user-group= --console= --pipe -P --background=
+    --set-credential= --load-credential='
 # end generated part
 
 # Sets the array `line` to the words after the command up to the cursor, put together again where bash parts them at

@@ -111,8 +111,10 @@ set -g __spawn_takes_value --settings --directory -D --template --pivot-root --c
     --network-bridge --network-zone --network-namespace-path --port -p --capability --drop-capability \
     --ambient-capability --no-new-privileges --system-call-filter --restrict-address-families --selinux-context -Z \
     --selinux-apifs-context -L --rlimit --oom-score-adjust --cpu-affinity --personality --resolv-conf --timezone \
-    --link-journal --bind --bind-ro --inaccessible --tmpfs --overlay --overlay-ro --bind-user --bind-user-shell \
-    --bind-user-group --console --background --set-credential --load-credential
+    --link-journal --forward-journal --forward-journal-max-use --forward-journal-keep-free \
+    --forward-journal-max-file-size --forward-journal-max-files --bind --bind-ro --inaccessible --tmpfs --overlay \
+    --overlay-ro --bind-user --bind-user-shell --bind-user-group --console --background --set-credential \
+    --load-credential
 complete -c spawn -n __spawn_in_options -s h -l help -d 'Show this help'
 complete -c spawn -n __spawn_in_options -l version -d 'Show the version'
 complete -c spawn -n __spawn_in_options -l no-pager -d 'Do not pipe the help into a pager'
@@ -175,6 +177,11 @@ complete -c spawn -n __spawn_in_options -l resolv-conf -x -a 'off copy-host copy
 complete -c spawn -n __spawn_in_options -l timezone -x -a 'off copy bind symlink delete auto' -d 'Time zone: off, auto, copy, …'
 complete -c spawn -n __spawn_in_options -l link-journal -x -a 'no auto host guest try-host try-guest' -d 'Share the journal: no, auto, guest, host, …'
 complete -c spawn -n __spawn_in_options -s j -d 'As --link-journal=try-guest'
+complete -c spawn -n __spawn_in_options -l forward-journal -x -a '(__fish_complete_directories (__spawn_value))' -d 'Store the journal of the guest here'
+complete -c spawn -n __spawn_in_options -l forward-journal-max-use -x -d 'Size that it may take'
+complete -c spawn -n __spawn_in_options -l forward-journal-keep-free -x -d 'Size that it leaves free'
+complete -c spawn -n __spawn_in_options -l forward-journal-max-file-size -x -d 'Size of one of its files'
+complete -c spawn -n __spawn_in_options -l forward-journal-max-files -x -d 'Number of its files'
 complete -c spawn -n __spawn_in_options -l bind -r -a '(__spawn_paths)' -d 'Show a file or directory of the host'
 complete -c spawn -n __spawn_in_options -l bind-ro -r -a '(__spawn_paths)' -d 'The same, read-only'
 complete -c spawn -n __spawn_in_options -l inaccessible -x -d 'Hide a file or directory'

@@ -14,6 +14,10 @@
 //!
 //! [`sys`] holds the only `unsafe` code, [`model`] the value types, [`error`] what a person gets to read.
 
+// Tests that are part of the library share files with those that only use it.
+#[cfg(test)]
+extern crate self as spawn;
+
 pub mod bus;
 pub mod cgroup;
 pub mod cli;

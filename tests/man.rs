@@ -5,6 +5,7 @@
 #[path = "common/generated.rs"]
 mod generated;
 
+use spawn::config::keys::environment::VARIABLES;
 use spawn::config::{Adds, Built, Invocation, Key, Listing, Section, Takes, Topic, Trust, keys};
 use spawn::error::Code;
 use spawn::log::{FIELDS, MessageId};
@@ -203,6 +204,17 @@ fn the_manual_has_every_error_code() {
 fn the_manual_has_every_field_and_message() {
     check("spawn-journal.7", &fields());
     generated::check("man/spawn-journal.7", MESSAGES_BEGIN, MESSAGES_END, &messages());
+}
+
+#[test]
+fn the_manual_has_every_variable() {
+    // Not read now, while another test may write its own part of the page.
+    let (_, section) = include_str!("../man/spawn.1").split_once(".SH ENVIRONMENT\n").unwrap();
+    let section = section.split(".SH ").next().unwrap();
+    let named = |name: &str| section.lines().any(|line| line.split([' ', '=']).any(|word| word == name));
+    for variable in VARIABLES {
+        assert_eq!(named(variable.name), variable.is_built(), "{} in ENVIRONMENT of spawn.1", variable.name);
+    }
 }
 
 /// Words in backquotes that are paths of the checkout.

@@ -38,7 +38,11 @@ pub fn group(gid: u32) -> Answer {
 
 fn ask(socket: &Path, method: &str, parameters: &Value) -> Answer {
     let method = format!("io.systemd.UserDatabase.{method}");
-    let reply = Client::connect(socket, LIMIT).and_then(|mut client| client.call::<Value>(&method, parameters, &[]));
+    answer_of(Client::connect(socket, LIMIT).and_then(|mut client| client.call(&method, parameters, &[])))
+}
+
+/// What the reply to such a question says.
+pub fn answer_of(reply: Result<Value, CallError>) -> Answer {
     match reply {
         Ok(mut reply) => match reply.get_mut("record").map(Value::take) {
             Some(record) if record.is_object() => Answer::Record(record),

@@ -41,9 +41,11 @@ impl Usage {
     /// Reads the group; never fails, and a group that is gone gives nothing. Processes of ours are in no `payload` group:
     /// where that one counts tasks, its count is taken.
     pub fn read(hierarchy: &Hierarchy, group: &Group, payload: Option<&Group>) -> Self {
+        // Every group has this file: one without it is gone, and has none of the others.
+        let Ok(cpu) = group.read("cpu.stat") else { return Self::default() };
         let peak = payload.and_then(|payload| number(payload, "pids.peak"));
         Self {
-            cpu: group.read("cpu.stat").ok().and_then(|t| keyed(&t, "usage_usec")).map(Duration::from_micros),
+            cpu: keyed(&cpu, "usage_usec").map(Duration::from_micros),
             oom_kills: oom_kills(group),
             memory_peak: number(group, "memory.peak"),
             memory: number(group, "memory.current"),
@@ -117,12 +119,12 @@ fn number(group: &Group, file: &str) -> Option<u64> {
 }
 
 /// The value of `key` in a file of `KEY VALUE` lines.
-fn keyed(text: &str, key: &str) -> Option<u64> {
+pub fn keyed(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(' ')?.parse().ok())
 }
 
 /// The sum over all devices of an `io.stat`: `MAJOR:MINOR rbytes=N wbytes=N …`. Devices may lack their values.
-fn io(text: &str) -> Io {
+pub fn io(text: &str) -> Io {
     let sum = |key: &str| {
         let values = text.split_ascii_whitespace().filter_map(|w| w.strip_prefix(key)?.parse::<u64>().ok());
         values.fold(0, u64::saturating_add)

@@ -52,14 +52,14 @@ pub fn main(argv: Vec<OsString>) -> u8 {
     }
     if let Some(how) = settings.dry_run.as_ref().map(|d| d.value) {
         return match (plan::make(&settings), how) {
-            (Ok(plan), DryRun::Text) => print(&plan::explain(&plan)),
-            (Ok(plan), DryRun::Json) => print(&(serde_json::to_string_pretty(&plan).unwrap_or_default() + "\n")),
+            (Ok((plan, _)), DryRun::Text) => print(&plan::explain(&plan)),
+            (Ok((plan, _)), DryRun::Json) => print(&(serde_json::to_string_pretty(&plan).unwrap_or_default() + "\n")),
             (Err(mistakes), _) => refuse(name, &mistakes),
         };
     }
     let begun = launch::Begun::start(plan::asks_for_scope(&settings));
-    let plan = match plan::make(&settings) {
-        Ok(plan) => plan,
+    let (plan, tried) = match plan::make(&settings) {
+        Ok(made) => made,
         Err(mistakes) => {
             begun.give_up();
             return refuse(name, &mistakes);
@@ -74,7 +74,7 @@ pub fn main(argv: Vec<OsString>) -> u8 {
         Invocation::SystemdNspawn => log::notice!(&log, MessageId::Degraded, "{warning}"),
     });
     plan.remarks.iter().for_each(|remark| log::info!(&log, MessageId::Notice, "{remark}"));
-    launch::run(&plan, &log, begun)
+    launch::run(&plan, &log, begun, tried)
 }
 
 fn print(text: &str) -> u8 {

@@ -57,11 +57,14 @@ fn usage(text: &str) -> Answer {
 
 /// Carries a verb out.
 pub fn run(verb: &Verb, caller: &Caller, directories: &Directories) -> Answer {
-    match verb {
+    let answer = match verb {
         Verb::Verify(files) if files.is_empty() => usage("verify needs a file: spawn verify FILE…"),
         Verb::Verify(files) => verify(files),
         Verb::Cat { effective, words } => cat(*effective, words, caller, directories),
-    }
+    };
+    // A terminal obeys what is in a file that anybody may have written.
+    let shown = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
+    Answer { text: answer.text.chars().map(shown).collect(), ..answer }
 }
 
 fn verify(files: &[OsString]) -> Answer {
@@ -141,9 +144,7 @@ fn contents(loaded: &Loaded) -> String {
     for layer in &loaded.layers {
         let whose = if layer.trust == Trust::Anyone { " (next to the image: not trusted)" } else { "" };
         let bytes = search::read(&layer.path).ok().flatten().unwrap_or_default();
-        // A terminal obeys what is in a file that anybody may have written.
-        let escape = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
-        let text: String = String::from_utf8_lossy(&bytes).chars().map(escape).collect();
+        let text = String::from_utf8_lossy(&bytes);
         let blank = if out.is_empty() { "" } else { "\n" };
         out += &format!("{blank}# {}{whose}\n{text}", layer.path.display());
         if !text.is_empty() && !text.ends_with('\n') {
@@ -207,6 +208,9 @@ mod tests {
         std::fs::write(&file, "[Exec]\nBoot=yes\nSlice=a.slice\n[Files]\nBind=/a\n").unwrap();
         let answer = said(&format!("spawn verify {}", file.display()), &at);
         assert_eq!((answer.text.as_str(), answer.status), ("", 0));
+        std::fs::write(&file, "[Files]\nBind=/a:/b:\x1b[2J\n").unwrap();
+        let answer = said(&format!("spawn verify {}", file.display()), &at);
+        assert!(answer.text.contains("2:6: ") && answer.text.contains("\u{fffd}[2J"), "{:?}", answer.text);
         assert_eq!(said(&format!("spawn verify {}/none", at.display()), &at).status, 1);
         std::fs::remove_dir_all(at).unwrap();
     }
@@ -221,6 +225,9 @@ mod tests {
         assert!(plain.text.starts_with(&format!("# {etc}\n[Exec]\nHostname=a\n")), "{}", plain.text);
         assert!(plain.text.contains(&format!("Bind=/a\n\n# {etc}.d/1.conf\n[Exec]")), "{}", plain.text);
         assert!(!plain.text.contains('\x1b'));
+        std::fs::write(at.join("etc/m.nspawn.d/2.conf"), "[Files]\nBind=/a\x1b[2J").unwrap();
+        let held = said("spawn cat --effective m", &at).text;
+        assert!(held.contains("Bind=/a\u{fffd}[2J "), "{held:?}");
         let answer = said("spawn cat --effective m --bind=/z --set-credential=c:geheim -U --kill-signal=TERM", &at);
         let squeezed: Vec<String> =
             answer.text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();

@@ -204,6 +204,14 @@ pub struct Settings {
     pub link_journal: One<LinkJournal>,
     /// `--forward-journal=`
     pub forward_journal: One<PathBuf>,
+    /// `--forward-journal-max-use=`, in bytes
+    pub forward_journal_max_use: One<u64>,
+    /// `--forward-journal-keep-free=`, in bytes
+    pub forward_journal_keep_free: One<u64>,
+    /// `--forward-journal-max-file-size=`, in bytes
+    pub forward_journal_max_file_size: One<u64>,
+    /// `--forward-journal-max-files=`
+    pub forward_journal_max_files: One<u64>,
 
     // Mounts, in the order said
     /// `--bind=`, `--bind-ro=`, `--tmpfs=`, `--overlay=`, `--overlay-ro=`, `--inaccessible=`
@@ -234,6 +242,10 @@ pub struct Settings {
     pub container_service: One<String>,
     /// `$SYSTEMD_NSPAWN_NETWORK_MAC`
     pub network_mac: One<[u8; 6]>,
+    /// `$SYSTEMD_NSPAWN_USE_CGNS`
+    pub cgroup_namespace: One<bool>,
+    /// `$SYSTEMD_NSPAWN_API_VFS_WRITABLE`
+    pub api_vfs: One<ApiVfs>,
     /// `$SYSTEMD_SECCOMP`
     pub seccomp: One<bool>,
     /// `$SYSTEMD_LOG_SECCOMP`

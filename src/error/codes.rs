@@ -75,6 +75,7 @@ codes! {
     // 11xx journal and notifications
     JournalLink = 1101, "the journal of the container cannot be linked";
     NotifyFailed = 1102, "a notification could not be exchanged";
+    JournalForward = 1103, "the journal of the container cannot be forwarded";
 }
 
 impl fmt::Display for Code {

@@ -93,9 +93,16 @@ impl Diagnostic {
     pub fn asked_by(&self) -> Option<&Origin> {
         self.0.origin.as_ref()
     }
-    /// The remedy, when known: the one for this failure, else the one for its errno.
+    /// Whether it failed for want of something that others hold at the moment, which says nothing about what was tried.
+    pub fn ran_out(&self) -> bool {
+        self.0.errno.is_some_and(|raw| ran_out(rustix::io::Errno::from_raw_os_error(raw)))
+    }
+    /// The remedy, when known: the one for this failure, else the one for its errno. Without descriptors any step fails,
+    /// whatever else may go wrong with it.
     pub fn remedy(&self) -> Option<&str> {
-        self.0.help.as_deref().or_else(|| remedies::of(self.0.errno?))
+        let errno = self.0.errno.map(rustix::io::Errno::from_raw_os_error);
+        let help = self.0.help.as_deref().filter(|_| !errno.is_some_and(is_of_descriptors));
+        help.or_else(|| remedies::of(self.0.errno?))
     }
 }
 
@@ -118,6 +125,17 @@ impl fmt::Display for Diagnostic {
 }
 
 impl std::error::Error for Diagnostic {}
+
+fn is_of_descriptors(errno: rustix::io::Errno) -> bool {
+    use rustix::io::Errno;
+    matches!(errno, Errno::MFILE | Errno::NFILE)
+}
+
+/// Whether a call failed for want of descriptors, memory or processes.
+pub fn ran_out(errno: rustix::io::Errno) -> bool {
+    use rustix::io::Errno;
+    is_of_descriptors(errno) || matches!(errno, Errno::NOMEM | Errno::AGAIN)
+}
 
 /// The meaning of an errno and its name: "Permission denied (EACCES)".
 pub fn describe_errno(raw: i32) -> String {
@@ -146,8 +164,13 @@ mod tests {
 
     #[test]
     fn an_errno_has_a_remedy_where_the_failure_has_none() {
-        let d = Diagnostic::new(Code::Prepare, "cannot make it").errno(rustix::io::Errno::MFILE);
-        assert!(d.to_string().contains("(EMFILE)") && d.remedy().is_some_and(|r| r.contains("ulimit -n")), "{d}");
+        let with = |errno| Diagnostic::new(Code::Prepare, "cannot make it").errno(errno);
+        let d = with(rustix::io::Errno::IO);
+        assert!(d.to_string().contains("(EIO)") && d.remedy().is_some_and(|r| r.contains("dmesg")), "{d}");
         assert_eq!(d.help("wait").remedy(), Some("wait"));
+        // Whatever the step was about, this is what keeps it.
+        let d = with(rustix::io::Errno::MFILE).help("use another file system");
+        assert!(d.to_string().contains("(EMFILE)") && d.remedy().is_some_and(|r| r.contains("ulimit -n")), "{d}");
+        assert!(d.ran_out() && !with(rustix::io::Errno::IO).ran_out());
     }
 }

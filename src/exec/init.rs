@@ -6,6 +6,7 @@
 use super::child::{Reporter, wait_byte};
 use super::ops::ChildEnds;
 use super::report::{InitStep, Kind, Part, Stage};
+use super::resolve::make_directory;
 use crate::seccomp::Filter;
 use crate::sys::clone::{Side, clone_as, flags};
 use crate::sys::exec::{StringArray, exec_fd, execve};
@@ -48,6 +49,16 @@ pub enum Stdio {
     Null,
 }
 
+/// The home directory of a user other than root.
+pub struct Home {
+    /// In the container.
+    pub path: CString,
+    /// Whose it is, in the container.
+    pub owner: (u32, u32),
+    /// The start goes on without it.
+    pub optional: bool,
+}
+
 /// What init does, prepared.
 pub struct Init {
     /// A user namespace was made: take its root ids and a mount namespace that belongs to it.
@@ -68,6 +79,8 @@ pub struct Init {
     pub console: Option<CString>,
     /// Descriptors 0 to 2.
     pub stdio: [Stdio; 3],
+    /// Made where it is missing.
+    pub home: Option<Home>,
     /// Working directory, and whether the start fails without it.
     pub directory: (CString, bool),
     /// The compiled filter.
@@ -183,6 +196,9 @@ fn session(init: &Init, r: &Reporter<'_>) {
 
 /// Everything that takes powers away, in the order in which they are still needed.
 fn identity(init: &Init, r: &Reporter<'_>) {
+    if let Some(home) = &init.home {
+        make_home(home, r);
+    }
     if let Err(e) = rustix::process::chdir(init.directory.0.as_c_str())
         && init.directory.1
     {
@@ -190,6 +206,20 @@ fn identity(init: &Init, r: &Reporter<'_>) {
     }
     r.must(InitStep::Signals, process::reset_signals());
     powers(init, r);
+}
+
+/// As the container's root, with its rights: what a file of the image says must not be done with those of the host's.
+fn make_home(home: &Home, r: &Reporter<'_>) {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = r.must(InitStep::Home, rustix::fs::open(c"/", flags, Mode::empty()));
+    let umask = rustix::process::umask(Mode::empty());
+    let made = make_directory(root.as_fd(), &home.path, home.owner);
+    rustix::process::umask(umask);
+    match made {
+        Ok(()) => {}
+        Err((part, e)) if home.optional => r.send(Kind::Skipped, part, InitStep::Home as u16, e.raw_os_error(), 0),
+        Err(fault) => r.fail(InitStep::Home as u16, fault, 0),
+    }
 }
 
 fn powers(init: &Init, r: &Reporter<'_>) {

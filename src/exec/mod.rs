@@ -4,19 +4,20 @@
 //! The children take prepared data only, allocate nothing, log nothing and report each failure as one fixed-size
 //! record; the words are found in the supervisor.
 
+mod cgroups;
 mod child;
 mod init;
 mod mounting;
 mod ops;
 mod overlay;
 mod places;
-mod report;
+pub mod report;
 mod resolve;
 mod stager;
 mod start;
-mod words;
+pub mod words;
 
-pub use init::{Handover, Init, Stdio, Stub};
+pub use init::{Handover, Home, Init, Stdio, Stub};
 pub use ops::{Create, Op, OpKind, OwnFs, Stager};
 pub use overlay::{Layer, LayerFrom, Overlay, Top, UPPER, UPPER_HOLDER, WORK};
 pub use start::{Channels, Cloned, Entered, Mapped, Mapping, Released, start};

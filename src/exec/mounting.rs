@@ -104,6 +104,12 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
             let Some(at) = places.target(path, *create)? else { return Ok(()) };
             attach_fitting(places, mount.as_fd(), at.as_fd())
         }
+        OpKind::HostCgroups { attributes, target: path, create } => {
+            let mount = own_fs(OwnFs::Cgroup2, *attributes).during(Part::Configure)?;
+            let Some(at) = places.target(path, *create)? else { return Ok(()) };
+            attach_fitting(places, mount.as_fd(), at.as_fd())?;
+            super::cgroups::open_own_group(places, mount.as_fd())
+        }
         OpKind::Unmount(path) => {
             unmount(path.as_c_str(), UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).during(Part::Attach)
         }
@@ -203,7 +209,7 @@ fn own_fs(fs: OwnFs, attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
     let context = fsopen(fs.name(), FsOpenFlags::FSOPEN_CLOEXEC)?;
     // What mount(8) and df(1) show in their first column.
     fsconfig_set_string(&context, c"source", fs.name())?;
-    if fs == OwnFs::Sysfs {
+    if fs == OwnFs::Sysfs && attributes.contains(MountAttrFlags::MOUNT_ATTR_RDONLY) {
         fsconfig_set_flag(&context, c"ro")?;
     }
     if fs == OwnFs::Cgroup2 {

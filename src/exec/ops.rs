@@ -122,6 +122,15 @@ pub enum OpKind {
         /// When it is missing.
         create: Create,
     },
+    /// Mounts the host's cgroup2 hierarchy, of which only the container's own group can be changed.
+    HostCgroups {
+        /// Attributes.
+        attributes: MountAttrFlags,
+        /// Where.
+        target: CString,
+        /// When it is missing.
+        create: Create,
+    },
     /// Lazily unmounts what is at the path.
     Unmount(CString),
     /// Sets attributes of the mount at the path.

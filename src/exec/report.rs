@@ -57,6 +57,7 @@ numbered! {
         Write = 8, "a file could not be written";
         Source = 9, "the source inside the container could not be opened";
         Helper = 10, "a helper process could not be made or failed";
+        Owner = 11, "the owner could not be set";
     }
 }
 
@@ -87,6 +88,7 @@ numbered! {
         Fork = 22, "start the program below the stub init";
         Exec = 23, "execute the program";
         Label = 24, "set the SELinux label of the program";
+        Home = 25, "make the user's home directory";
     }
 }
 
@@ -135,12 +137,16 @@ impl Record {
         let kind = [Kind::Failed, Kind::Skipped, Kind::Cloned, Kind::Mounted].into_iter().find(|k| *k as u8 == b[0])?;
         let stage = [Stage::Stager, Stage::Init].into_iter().find(|s| *s as u8 == b[1])?;
         let part = Part::from_number(b[2])?;
+        let errno = i32::from_ne_bytes([b[8], b[9], b[10], b[11]]);
+        // What has failed says why; the kernel's errnos end there (include/linux/err.h, MAX_ERRNO).
+        let least = i32::from(matches!(kind, Kind::Failed | Kind::Skipped));
+        (least..=4095).contains(&errno).then_some(())?;
         Some(Self {
             kind,
             stage,
             part,
             step: u16::from_ne_bytes([b[4], b[5]]),
-            errno: i32::from_ne_bytes([b[8], b[9], b[10], b[11]]),
+            errno,
             value: i32::from_ne_bytes([b[12], b[13], b[14], b[15]]),
         })
     }
@@ -157,6 +163,16 @@ mod tests {
             assert_eq!(Record::decode(&r.encode()), Some(r));
         }
         assert_eq!(Record::decode(&[9; Record::SIZE]), None);
+        for (kind, errno, whole) in [
+            (Kind::Failed, 0, false),
+            (Kind::Skipped, 4096, false),
+            (Kind::Failed, 4095, true),
+            (Kind::Cloned, 0, true),
+        ] {
+            let (stage, part) = (Stage::Stager, Part::Whole);
+            let record = Record { kind, stage, part, step: 0, errno, value: 0 };
+            assert_eq!(Record::decode(&record.encode()), whole.then_some(record));
+        }
         let exec = Record {
             kind: Kind::Failed,
             stage: Stage::Init,

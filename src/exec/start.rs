@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use std::ffi::CString;
 use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,8 @@ pub struct Channels {
     report: OwnedFd,
     order: OwnedFd,
     release: OwnedFd,
+    /// The home that init makes, for words.
+    home: Option<CString>,
     /// What the children have skipped, as the plan allows.
     pub skipped: Vec<Diagnostic>,
 }
@@ -95,7 +98,9 @@ pub fn start(program: &Stager, init: &Init, passed: &[RawFd]) -> Result<Cloned> 
         Ok(Side::Parent { pid, pidfd }) => (pid, pidfd),
         Err(e) => return Err(clone_failed(e)),
     };
-    let channels = Channels { report: report_read, order: order_write, release: release_write, skipped: Vec::new() };
+    let home = init.home.as_ref().map(|home| home.path.clone());
+    let (order, release, skipped) = (order_write, release_write, Vec::new());
+    let channels = Channels { report: report_read, order, release, home, skipped };
     Ok(Cloned { channels, stager: (pid, pidfd) })
 }
 
@@ -252,10 +257,17 @@ impl Mapped {
             let d = Diagnostic::new(Code::Clone, "cannot release the container's first process").errno(e);
             return Err(self.channels.unheard(plan, &leader, LAST_WORDS, d));
         }
-        match self.channels.receive(&leader, Instant::now() + PATIENCE)? {
-            Heard::End => {}
-            Heard::Record(record) => return Err(words::failure(plan, &record)),
-            Heard::Gone => return Err(gone()),
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.channels.receive(&leader, until)? {
+                Heard::End => break,
+                Heard::Record(record) if record.kind == Kind::Skipped => {
+                    let skipped = self.channels.failure(plan, &record);
+                    self.channels.skipped.push(skipped);
+                }
+                Heard::Record(record) => return Err(self.channels.failure(plan, &record)),
+                Heard::Gone => return Err(gone()),
+            }
         }
         Ok(Released { pid: self.leader.0, pidfd: self.leader.1, skipped: self.channels.skipped })
     }
@@ -273,14 +285,18 @@ impl Channels {
         rustix::net::sendmsg(&self.order, &iov, &mut control, SendFlags::NOSIGNAL).map(drop)
     }
 
+    fn failure(&self, plan: &Plan, record: &Record) -> Diagnostic {
+        words::failure(plan, self.home.as_deref(), record)
+    }
+
     /// The next record that is not about something skipped; a failure becomes its words.
     fn next(&mut self, plan: &Plan, children: &[BorrowedFd<'_>], patience: Duration) -> Result<Record> {
         let until = Instant::now() + patience;
         loop {
             let Heard::Record(record) = self.receive(children, until)? else { return Err(gone()) };
             match record.kind {
-                Kind::Failed => return Err(words::failure(plan, &record)),
-                Kind::Skipped => self.skipped.push(words::failure(plan, &record)),
+                Kind::Failed => return Err(self.failure(plan, &record)),
+                Kind::Skipped => self.skipped.push(self.failure(plan, &record)),
                 Kind::Cloned | Kind::Mounted => return Ok(record),
             }
         }
@@ -295,7 +311,7 @@ impl Channels {
         otherwise: Diagnostic,
     ) -> Diagnostic {
         match self.receive(children, Instant::now() + patience) {
-            Ok(Heard::Record(record)) if record.kind == Kind::Failed => words::failure(plan, &record),
+            Ok(Heard::Record(record)) if record.kind == Kind::Failed => self.failure(plan, &record),
             _ => otherwise,
         }
     }

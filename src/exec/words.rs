@@ -1,21 +1,43 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Words for what a child reported: the step is looked up in the plan, so that path, flags and origin are known.
 
-use super::report::{InitStep, Part, Record, Stage};
-use crate::error::{Code, Diagnostic};
+use super::report::{InitStep, Kind, Part, Record, Stage};
+use crate::error::{Code, Diagnostic, Origin};
 use crate::model::StartMode;
 use crate::model::shown::escape;
 use crate::plan::{Action, MountStep, Plan, Source, UserNamespace};
 use rustix::io::Errno;
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
 
-/// The diagnostic for a failed or skipped step.
-pub fn failure(plan: &Plan, record: &Record) -> Diagnostic {
+/// The diagnostic for a failed or skipped step. `home` is that of the payload's user, which the plan does not know.
+pub fn failure(plan: &Plan, home: Option<&CStr>, record: &Record) -> Diagnostic {
     let errno = Errno::from_raw_os_error(record.errno);
+    let init = || match (InitStep::of(record), home) {
+        (Some(InitStep::Home), Some(path)) => no_home(plan, path, record, errno),
+        _ => init(plan, record, errno),
+    };
     match record.stage {
         Stage::Stager => stager(plan, record, errno),
-        Stage::Init if errno == Errno::ACCESS => with_whom_to_let_in(plan, init(plan, record, errno)),
-        Stage::Init => init(plan, record, errno),
+        Stage::Init if errno == Errno::ACCESS => with_whom_to_let_in(plan, init()),
+        Stage::Init => init(),
     }
+}
+
+fn no_home(plan: &Plan, path: &CStr, record: &Record, errno: Errno) -> Diagnostic {
+    let path = escape(OsStr::from_bytes(path.to_bytes()));
+    let (user, origin) = plan.process.user.clone().unwrap_or_else(|| ("root".into(), Origin::Default));
+    let d = Diagnostic::new(Code::ChildStep, format!("cannot make the home directory {path} of {user}"));
+    let d = d.errno(errno).origin(&origin);
+    let d = match record.part {
+        Part::Whole => d,
+        part => d.note(part.what()),
+    };
+    match record.kind {
+        Kind::Skipped => d.note("the start goes on: the program runs without a home"),
+        _ => d,
+    }
+    .help(format!("make it in the image, or mount something there: --tmpfs={path}"))
 }
 
 /// Without a map of the owners the tree may keep the container's root out, whose user has no powers over it.
@@ -85,7 +107,7 @@ fn is_said(action: &Action, part: Part) -> bool {
         Part::Open | Part::Create | Part::Type | Part::Attributes | Part::Source | Part::Helper => {
             matches!(action, Action::Mount(_))
         }
-        Part::Clone | Part::Attach | Part::Configure | Part::Write => false,
+        Part::Clone | Part::Attach | Part::Configure | Part::Write | Part::Owner => false,
     }
 }
 
@@ -107,6 +129,7 @@ fn describe(action: &Action, part: Part) -> (String, Code) {
                 Source::Proc => "the container's procfs".into(),
                 Source::Sysfs | Source::SysfsParts => "sysfs".into(),
                 Source::Cgroup2 => "the container's cgroup2".into(),
+                Source::HostCgroup2 => "the host's cgroup2".into(),
                 Source::Mqueue => "mqueue".into(),
                 Source::Host { path, .. } | Source::Home { path, .. } => path.display().to_string(),
                 Source::Inside { path, .. } => format!("{} of the container", path.display()),
@@ -215,7 +238,6 @@ fn program(plan: &Plan, errno: Errno) -> Diagnostic {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exec::report::Kind;
     use crate::plan::{build, testing};
 
     /// Every part of every step is worded, and nothing is said twice.
@@ -226,9 +248,9 @@ mod tests {
             for part in Part::ALL.iter().copied() {
                 let (kind, stage) = (Kind::Failed, Stage::Stager);
                 let record = Record { kind, stage, part, step: n as u16, errno: libc::ENOENT, value: 0 };
-                let said = failure(&plan, &record);
+                let said = failure(&plan, None, &record);
                 let noted = said.to_string().lines().any(|line| line.trim() == part.what());
-                let whole = failure(&plan, &Record { part: Part::Whole, ..record });
+                let whole = failure(&plan, None, &Record { part: Part::Whole, ..record });
                 let worded = said.headline() != whole.headline() || part == Part::Whole;
                 assert_ne!(noted, worded, "{:?} {part:?}: {said}", step.action);
             }

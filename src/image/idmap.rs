@@ -106,18 +106,9 @@ pub struct MapNamespace {
     tried: RefCell<Option<(OwnedFd, MountsBelow)>>,
 }
 
-thread_local! {
-    /// Of the last trial, for who needs the same next: making it, and dropping the copy, takes as long as many a step.
-    static TRIED: RefCell<Option<(IdMap, MapNamespace)>> = const { RefCell::new(None) };
-}
-
 impl MapNamespace {
-    /// Makes it, or takes that of the trial with the same map ([`keep`](Self::keep)). Needs a mounted /proc. Fails with
-    /// E0401.
+    /// Makes it. Needs a mounted /proc. Fails with E0401.
     pub fn new(map: &IdMap) -> Result<Self> {
-        if let Some((_, tried)) = TRIED.take().filter(|(of, _)| of == map) {
-            return Ok(tried);
-        }
         Self::of_user(map, map)
     }
 
@@ -141,10 +132,9 @@ impl MapNamespace {
         Ok(Self { fd: namespace.into(), tried: RefCell::default() })
     }
 
-    /// Keeps it, and a copy that it made of a tree, for the next [`new`](Self::new) if that is of the same map.
-    pub fn keep(self, map: IdMap, copy: OwnedFd, below: MountsBelow) {
-        self.tried.replace(Some((copy, below)));
-        TRIED.set(Some((map, self)));
+    /// With a copy that it made of a tree, for [`take_tried`](Self::take_tried).
+    pub fn with_tried(self, copy: OwnedFd, below: MountsBelow) -> Self {
+        Self { tried: RefCell::new(Some((copy, below))), ..self }
     }
 
     /// The copy that was made of this tree when it was tried whether it can be mapped.

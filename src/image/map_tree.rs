@@ -2,7 +2,7 @@
 //! Which parts of a tree have owners that cannot be mapped.
 
 use super::idmap::{IdMap, MapNamespace, MountsBelow};
-use crate::error::describe_errno;
+use crate::error::{Code, Diagnostic, Result, describe_errno, ran_out};
 use crate::model::UidRange;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -14,19 +14,58 @@ use std::path::PathBuf;
 /// Most mounts that are named in one message.
 const NAMED_MAX: usize = 5;
 
-/// The mounts that a tree consists of and whose owners cannot be mapped, in words; tried out on a copy that is dropped.
-/// Empty where all can be. `below` says whether the mounts below the tree are part of it, `likely` which range will be
-/// asked for later: any would do here.
-pub fn unmappable_mounts(tree: BorrowedFd<'_>, below: MountsBelow, likely: Option<UidRange>) -> Vec<String> {
+/// The map of a trial, and its copy of the tree, for who needs the same next: making them takes as long as many a step.
+#[derive(Debug)]
+pub struct TriedMap {
+    lines: IdMap,
+    namespace: MapNamespace,
+}
+
+impl TriedMap {
+    /// What was made, if it is for these lines.
+    pub fn of(self, lines: &IdMap) -> Option<MapNamespace> {
+        (self.lines == *lines).then_some(self.namespace)
+    }
+}
+
+/// What a trial has shown.
+#[derive(Debug)]
+pub enum Trial {
+    /// The owners can be mapped.
+    Mapped(TriedMap),
+    /// They cannot: in words, the mounts that the tree consists of and whose owners cannot be mapped.
+    Unmappable(Vec<String>),
+}
+
+impl Trial {
+    /// The words; none where all can be mapped.
+    pub fn unmappable(self) -> Vec<String> {
+        match self {
+            Self::Mapped(_) => Vec::new(),
+            Self::Unmappable(mounts) => mounts,
+        }
+    }
+}
+
+/// Tries on a copy whether the owners of a tree can be mapped. `below` says whether the mounts below the tree are part
+/// of it, `likely` which range will be asked for later: any would do here.
+///
+/// # Errors
+/// It could not be tried for want of descriptors, memory or processes.
+pub fn try_map(tree: BorrowedFd<'_>, below: MountsBelow, likely: Option<UidRange>) -> Result<Trial> {
     let lines = IdMap::of_range(likely.unwrap_or(UidRange { base: 1 << 19, size: UidRange::USUAL_SIZE }));
     let map = match MapNamespace::new(&lines) {
         Ok(map) => map,
-        Err(d) => return vec![d.headline()],
+        Err(d) if d.ran_out() => return Err(d),
+        Err(d) => return Ok(Trial::Unmappable(vec![d.headline()])),
     };
     let errno = match map.clone_mapped(tree, below) {
         Ok(copy) => {
-            map.keep(lines, copy, below);
-            return Vec::new();
+            return Ok(Trial::Mapped(TriedMap { lines, namespace: map.with_tried(copy, below) }));
+        }
+        Err(errno) if ran_out(errno) => {
+            let what = "cannot find out whether the owners of the tree can be mapped";
+            return Err(Diagnostic::new(Code::Prepare, what).errno(errno));
         }
         Err(errno) => errno,
     };
@@ -36,10 +75,10 @@ pub fn unmappable_mounts(tree: BorrowedFd<'_>, below: MountsBelow, likely: Optio
         format!("the owners on {} ({}) {why}", path.display(), kind.display())
     });
     let named: Vec<String> = named.collect();
-    match named.is_empty() {
+    Ok(Trial::Unmappable(match named.is_empty() {
         true => vec![format!("the owners cannot be mapped: {}", describe_errno(errno.raw_os_error()))],
         false => named,
-    }
+    }))
 }
 
 /// The mounts that the tree consists of and that cannot be mapped: where, the type of the file system, why.
@@ -120,13 +159,14 @@ mod tests {
         mount("none", &names[1], "tmpfs", MountFlags::empty(), None).unwrap();
         let tree = ImageRoot::open(dir.path(), Crossing::Allowed).unwrap();
 
-        let named = unmappable_mounts(tree.as_fd(), MountsBelow::Mapped, None);
+        let try_map = |below| try_map(tree.as_fd(), below, None).unwrap().unmappable();
+        let named = try_map(MountsBelow::Mapped);
         let shown = format!("the owners on {} (ramfs) cannot be mapped", names[0].display());
         assert_eq!(named, [shown]);
-        assert_eq!(unmappable_mounts(tree.as_fd(), MountsBelow::LeftOut, None), [""; 0]);
+        assert_eq!(try_map(MountsBelow::LeftOut), [""; 0]);
 
         rustix::mount::unmount(&names[0], rustix::mount::UnmountFlags::DETACH).unwrap();
-        assert_eq!(unmappable_mounts(tree.as_fd(), MountsBelow::Mapped, None), [""; 0]);
+        assert_eq!(try_map(MountsBelow::Mapped), [""; 0]);
         rustix::mount::unmount(&names[1], rustix::mount::UnmountFlags::DETACH).unwrap();
     }
 }

@@ -9,7 +9,7 @@ pub mod inside;
 pub mod lock;
 mod lock_file;
 pub mod map_tree;
-mod nss;
+pub mod nss;
 pub mod osrelease;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -23,7 +23,7 @@ pub use idmap::{IdMap, MapNamespace, MountsBelow, SeenAs, SourceOwner, idmap_sup
 pub use inside::{Crossing, Found, ImageRoot, LastLink, Owner, remedy};
 pub use lock::{TreeLock, lock_tree};
 pub use lock_file::LockFile;
-pub use map_tree::unmappable_mounts;
+pub use map_tree::{Trial, TriedMap, try_map};
 pub use nss::{NssAnswer, NssCheck};
 pub use osrelease::{OsRelease, check_is_os, host_machine_id, machine_id};
 pub use uid_range::{PickedRange, ReservedIds, TreeOwner, candidates, identity_range, pick_range, range_of_tree};

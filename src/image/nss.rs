@@ -62,8 +62,7 @@ impl NssCheck {
             if !child.wait().is_ok_and(|status| matches!(status.code(), Some(0 | 2))) {
                 return NssAnswer::Unknown;
             }
-            let ids = text.split(|&b| b == b'\n').filter_map(|line| line.split(|&b| b == b':').nth(2));
-            taken.extend(ids.filter_map(|id| std::str::from_utf8(id).ok()?.parse::<u32>().ok()));
+            taken.extend(ids_of(&text));
         }
         if taken.is_empty() { NssAnswer::Clear } else { NssAnswer::Taken(taken) }
     }
@@ -79,8 +78,14 @@ impl Drop for NssCheck {
     }
 }
 
-/// Whether users or groups come from a source that is not known by its files.
-fn asks_others(nsswitch: &str) -> bool {
+/// The ids in what getent(1) prints: the third field of each line, of passwd(5) as of group(5).
+pub fn ids_of(answer: &[u8]) -> impl Iterator<Item = u32> {
+    let ids = answer.split(|&b| b == b'\n').filter_map(|line| line.split(|&b| b == b':').nth(2));
+    ids.filter_map(|id| std::str::from_utf8(id).ok()?.parse().ok())
+}
+
+/// Whether users or groups come from a source that is not known by its files, by the text of nsswitch.conf(5).
+pub fn asks_others(nsswitch: &str) -> bool {
     nsswitch.lines().any(|line| {
         let line = line.split('#').next().unwrap_or_default();
         let Some((database, sources)) = line.split_once(':') else { return false };

@@ -80,8 +80,9 @@ pub fn identity_range() -> UidRange {
 #[derive(Debug, Clone, Default)]
 pub struct ReservedIds(Vec<RangeInclusive<u32>>);
 
-#[derive(Clone, Copy)]
-enum Database {
+/// How a file of the host gives ids to somebody.
+#[derive(Debug, Clone, Copy)]
+pub enum Database {
     /// passwd(5), group(5): the third field is one id.
     Single,
     /// subuid(5), subgid(5): second field the first id, third field how many.
@@ -109,7 +110,8 @@ impl ReservedIds {
         !self.0.iter().any(|r| *r.start() <= last && *r.end() >= base)
     }
 
-    fn read(&mut self, text: &[u8], kind: Database) {
+    /// Adds those that a file gives to somebody. Lines that are not of its kind are passed over.
+    pub fn read(&mut self, text: &[u8], kind: Database) {
         let number = |field: Option<&[u8]>| std::str::from_utf8(field?).ok()?.trim().parse::<u32>().ok();
         for line in text.split(|&b| b == b'\n') {
             let mut fields = line.split(|&b| b == b':').skip(1);

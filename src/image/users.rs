@@ -51,7 +51,11 @@ pub fn resolve_user(root: &ImageRoot, wanted: &OsStr) -> Result<UserIdentity> {
 /// The ids of groups of the image, sorted. A group that it does not have is left out. Fails with E0206 when the file is
 /// not what it must be.
 pub fn group_ids(root: &ImageRoot, names: &[String]) -> Result<Vec<u32>> {
-    let group = root.read_file(Path::new(GROUP), DATABASE_MAX)?.unwrap_or_default();
+    Ok(ids_of_groups(&root.read_file(Path::new(GROUP), DATABASE_MAX)?.unwrap_or_default(), names))
+}
+
+/// The same by the bytes of a group file: sorted, each once.
+pub fn ids_of_groups(group: &[u8], names: &[String]) -> Vec<u32> {
     let id = |line: &[u8]| {
         let [name, _, gid, _] = fields(line)?;
         names.iter().any(|wanted| wanted.as_bytes() == name).then(|| parse_id(gid)).flatten()
@@ -59,7 +63,7 @@ pub fn group_ids(root: &ImageRoot, names: &[String]) -> Result<Vec<u32>> {
     let mut ids: Vec<u32> = group.split(|&b| b == b'\n').filter_map(id).collect();
     ids.sort_unstable();
     ids.dedup();
-    Ok(ids)
+    ids
 }
 
 /// Who a name or number is by the bytes of a passwd file, without supplementary groups; the rules are those of

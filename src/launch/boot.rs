@@ -16,7 +16,7 @@ use crate::undo::{Release, Ticket, Undo};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::process::Pid;
 use rustix::termios::tcsetwinsize;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -60,8 +60,8 @@ impl Boot {
         }
         let mut cloned = exec::start(&stager, &init, &passed)?;
         releases.push(undo.push(kill(cloned.pidfd())?, "the process that builds the mounts")?);
-        // The children have their copies; the memory of the programs is not needed any more either.
-        drop((stager, init, children_ends));
+        // The children have their copies.
+        drop(children_ends);
         let place = match early {
             Some(place) => place,
             None => place::scope(session, &mut cloned, undo, &mut releases)?,
@@ -77,6 +77,8 @@ impl Boot {
         let mapped = mapping.wait_mounted(plan)?;
         place::enable_controllers(&place);
         let released = mapped.release(plan)?;
+        // Not before: as long as a child shares these pages, each that is written to when it is freed would be copied.
+        drop((stager, init));
         let leader = Pid::from_raw(released.pid)
             .ok_or_else(|| Diagnostic::new(Code::ChildGone, "the container's first process has no pid"))?;
         say_started(session, &released, leader, way);
@@ -102,6 +104,7 @@ fn prepare(
         tree: &session.tree,
         range: session.range.as_ref().map(|r| r.range),
         uuid: session.uuid,
+        tried: Cell::new(session.tried.take()),
         notify,
         stdio: &session.plan.stdio,
         credentials: &session.credentials,

@@ -7,6 +7,7 @@ mod cleanup;
 mod console;
 mod credentials;
 mod exports;
+mod forward;
 mod journal;
 mod keeper_source;
 mod links;
@@ -22,6 +23,7 @@ mod usage;
 use crate::cgroup::Hierarchy;
 use crate::config::Invocation;
 use crate::error::{Code, Diagnostic, Result};
+use crate::image::TriedMap;
 use crate::log::Logger;
 use crate::model::Id128;
 use crate::plan::{Plan, Unit};
@@ -31,10 +33,12 @@ use crate::undo::{BASE, Control, Keeper, Release, RuntimeDir, Ticket, Undo};
 use boot::Boot;
 pub use cleanup::cleanup;
 use console::HeldConsole;
+use forward::Forward;
 use place::SharedBus;
 use range::HeldRange;
 use rustix::fd::BorrowedFd;
 use serve::Held;
+use std::cell::Cell;
 use std::path::Path;
 
 /// Exit statuses of our own failures (env(1), timeout(1) and podman(1) use the same).
@@ -63,6 +67,8 @@ pub(crate) struct Session<'a> {
     /// Whether a process of the keeper's holds the scope's group: where figures would be gone with it.
     occupies: bool,
     bus: SharedBus,
+    /// Of the planning, for the first boot.
+    tried: Cell<Option<TriedMap>>,
 }
 
 impl Session<'_> {
@@ -98,11 +104,12 @@ impl Begun {
     }
 }
 
-/// Runs the container to its end and returns the exit status. Failures are reported through `log`.
-pub fn run(plan: &Plan, log: &Logger, begun: Begun) -> u8 {
+/// Runs the container to its end and returns the exit status. Failures are reported through `log`. `tried` is what the
+/// planning has left ([`crate::plan::make`]).
+pub fn run(plan: &Plan, log: &Logger, begun: Begun, tried: Option<TriedMap>) -> u8 {
     let mut undo = Undo::unkept();
     let result = Signals::block().and_then(|signals| {
-        let result = run_in(plan, log, &signals, begun, &mut undo);
+        let result = run_in(plan, log, &signals, (begun, tried), &mut undo);
         // Whoever asks us to end from here on asks for what is being done: machined 258 and later send SIGTERM to the
         // supervisor of a machine whose leader is gone.
         signals.keep_blocked();
@@ -135,7 +142,13 @@ fn release_all(undo: &mut Undo, log: &Logger) {
     }
 }
 
-fn run_in(plan: &Plan, log: &Logger, signals: &Signals, begun: Begun, undo: &mut Undo) -> Result<u8> {
+fn run_in(
+    plan: &Plan,
+    log: &Logger,
+    signals: &Signals,
+    (begun, tried): (Begun, Option<TriedMap>),
+    undo: &mut Undo,
+) -> Result<u8> {
     let asked = range::ask(plan);
     let keeper = begun.0?;
     let scope = matches!(plan.unit, Unit::Scope { .. });
@@ -168,6 +181,7 @@ fn run_in(plan: &Plan, log: &Logger, signals: &Signals, begun: Begun, undo: &mut
         hierarchy,
         occupies,
         bus: SharedBus::default(),
+        tried: Cell::new(tried),
     };
     for lock in session.tree.locks() {
         hold(lock, "the lock of the tree", undo)?;
@@ -183,7 +197,12 @@ fn run_in(plan: &Plan, log: &Logger, signals: &Signals, begun: Begun, undo: &mut
     let mut shared = exports::make(plan, session.range.as_ref().map(|r| r.range), log, undo);
     let (journal, journal_link) = journal::link(&session, undo)?;
     shared.extend(journal);
-    let mut held = Held { console: HeldConsole::default(), control: Control::listen(&session.runtime)? };
+    let mut held = Held { console: HeldConsole::default(), control: Control::listen(&session.runtime)?, forward: None };
+    if let Some(forward) = &plan.forward_journal {
+        let (forward, socket) = Forward::make(forward, &session.runtime, session.range.as_ref().map(|r| r.range))?;
+        held.forward = Some(forward);
+        shared.push(socket);
+    }
     say_starting(&session);
     let mut result = boots(&session, &mut held, &shared, journal_link, undo);
     if undo.keeper().is_some_and(Keeper::has_ended) {
@@ -219,6 +238,7 @@ fn boots(
         match verdict(outcome, session.plan.invocation, unit) {
             Verdict::Exit(status) => {
                 held.console.close(undo);
+                held.forward.iter().for_each(|forward| forward.finish(session.log, undo));
                 return Ok(status);
             }
             Verdict::Restart => {}

@@ -5,6 +5,7 @@ use super::Session;
 use super::boot::Boot;
 use super::bus_source::{BusSource, Registered};
 use super::console::HeldConsole;
+use super::forward::{Forward, ForwardSource};
 use super::keeper_source::KeeperSource;
 use super::ports::PortSource;
 use super::sources::{ControlSource, NotifySource};
@@ -28,6 +29,8 @@ pub struct Held {
     pub console: HeldConsole,
     /// The control socket.
     pub control: Control,
+    /// The socket for the guest's journal.
+    pub forward: Option<Forward>,
 }
 
 impl Boot {
@@ -94,6 +97,9 @@ impl Boot {
         let addresses = self.addresses.take();
         let mut ports = addresses.map(|a| PortSource::new(session, (place, self.released.pid), &undo, a));
         sources.extend(ports.as_mut().map(|ports| ports as &mut dyn supervise::Source));
+        let forward = held.forward.as_ref();
+        let mut forwarding = forward.map(|forward| ForwardSource::new(forward, &undo));
+        sources.extend(forwarding.as_mut().map(|forwarding| forwarding as &mut dyn supervise::Source));
         let manager = Rc::clone(&self.manager);
         let outcome = supervise::run(Running {
             leader: Leader { pid: self.released.pid, pidfd },
@@ -105,6 +111,9 @@ impl Boot {
                 match event {
                     Event::Gone => consumed.last_sample(place, pidfd),
                     Event::Stopping => consumed.sample(place),
+                    Event::ChildEnded { pid, ending } => {
+                        forward.iter().for_each(|forward| forward.child_ended(pid, ending));
+                    }
                     _ => {}
                 }
                 observe(session, &manager, event);

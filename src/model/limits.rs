@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Resource limits (setrlimit(2)) in the grammar of systemd.exec(5).
 
-use super::words::{TIMES, number, size, with_units};
+use super::units::{TIMES, size, with_units};
+use super::words::number;
 use super::{Rlimit, RlimitResource};
 use std::fmt;
 use std::str::FromStr;

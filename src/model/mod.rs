@@ -14,6 +14,8 @@ mod resources;
 pub mod shown;
 mod signals;
 mod spelling;
+mod units;
+mod variables;
 mod words;
 
 pub use caps::{Capability, CapabilitySet, CapabilityWords, DEFAULT_BOUNDING, UnknownCapability};
@@ -22,12 +24,10 @@ pub use custom_mount::{Bind, BindIdmap, BindSource, CustomMount, Overlay, PivotR
 pub use ids::{Id128, UidRange};
 pub use modes::*;
 pub use names::{Hostname, InterfaceName, LinkPair, LinkReference, MachineName, SliceName, UnitProperty, is_user_name};
-pub use resources::{
-    CpuList, Credential, CredentialSource, EnvAssignment, FilterWords, Personality, PortForward, Protocol, Rlimit,
-    RlimitResource, Signal, is_env_name,
-};
+pub use resources::{CpuList, FilterWords, Personality, PortForward, Protocol, Rlimit, RlimitResource, Signal};
 pub use spelling::distance;
+pub use units::parse_size;
+pub use variables::{Credential, CredentialSource, EnvAssignment, is_env_name};
 pub use words::{
-    absolute, as_text, container_path, number, parse_bool, parse_size, signed_number, split_blanks, split_colons,
-    split_quoted,
+    absolute, as_text, container_path, number, parse_bool, signed_number, split_blanks, split_colons, split_quoted,
 };

@@ -48,6 +48,8 @@ modes! {
     Volatile (Yes / No) { No = "no", Yes = "yes", State = "state", Overlay = "overlay" }
     /// `-a`, `-b` or neither.
     StartMode { Pid1 = "pid1", Pid2 = "pid2", Boot = "boot" }
+    /// `$SYSTEMD_NSPAWN_API_VFS_WRITABLE`
+    ApiVfs (Yes / No) { No = "no", Yes = "yes", Network = "network" }
     /// `--register=`
     Register (Yes / No) { No = "no", Yes = "yes", Auto = "auto" }
     /// `--scope=`

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The addresses under which a container can be reached, and their changes.
 
-use super::rtnl::{AddressAnswer, Rtnl, RtnlError};
+use super::netlink::NetlinkError;
+use super::rtnl::{AddressAnswer, Rtnl};
 use super::veth::failed;
 use crate::error::{Code, Diagnostic, Result};
 use rustix::io::Errno;
@@ -25,7 +26,7 @@ pub struct Addresses {
 impl Addresses {
     /// Those of that namespace. The process must have one thread only.
     pub fn of(netns: BorrowedFd<'_>) -> Result<Self> {
-        let open = || -> std::result::Result<Self, RtnlError> {
+        let open = || -> std::result::Result<Self, NetlinkError> {
             let changes = crate::sys::net::netlink_socket_in(netns, None)?;
             rustix::net::bind(&changes, &netlink::SocketAddrNetlink::new(0, GROUPS))?;
             Ok(Self { changes, rtnl: Rtnl::open_in(netns)? })

@@ -3,7 +3,8 @@
 
 use super::mac::MacAddress;
 use super::names::{ALTERNATIVE_NAME_MAX, LinkName, NAME_MAX};
-use super::rtnl::{Attributes, LinkAnswer, LinkRequest, Rtnl, RtnlError, text};
+use super::netlink::{Attributes, Message, NetlinkError, text};
+use super::rtnl::{LinkAnswer, Rtnl, link_request, link_request_with_flags};
 use super::veth::failed;
 use crate::error::{Code, Diagnostic, Result};
 use rustix::io::Errno;
@@ -77,7 +78,7 @@ impl Links {
             if name.len() > longest {
                 continue;
             }
-            let request = LinkRequest::new(libc::RTM_GETLINK, 0, 0).text(kind, name);
+            let request = link_request(libc::RTM_GETLINK, 0, 0).text(kind, name);
             match self.0.ask(request) {
                 Ok(None) => {}
                 Err(e) if e.errno == Errno::NODEV => {}
@@ -97,7 +98,7 @@ impl Links {
     /// An index that no link here has: the wanted one, or one above it.
     pub fn free_index(&mut self, wanted: u32) -> Result<u32> {
         for index in wanted..wanted.saturating_add(INDEX_TRIES) {
-            match self.0.request(LinkRequest::new(libc::RTM_GETLINK, 0, index)) {
+            match self.0.request(link_request(libc::RTM_GETLINK, 0, index)) {
                 Ok(_) => {}
                 Err(e) if e.errno == Errno::NODEV => return Ok(index),
                 Err(e) => return Err(failed(format!("cannot look up the link with index {index}"), e)),
@@ -108,7 +109,7 @@ impl Links {
 
     /// Moves a link from here to another namespace, where it gets that name and index.
     pub fn give_away(&mut self, link: &HostLink, netns: BorrowedFd<'_>, name: &str, index: u32) -> Result<()> {
-        let mut request = LinkRequest::new(libc::RTM_SETLINK, 0, link.index)
+        let mut request = link_request(libc::RTM_SETLINK, 0, link.index)
             .attribute(libc::IFLA_NET_NS_FD, &netns.as_raw_fd().to_ne_bytes())
             .text(libc::IFLA_IFNAME, name);
         if index != link.index {
@@ -126,8 +127,7 @@ impl Links {
 
     /// Makes a link a port of a bridge and brings it up.
     pub fn join(&mut self, port: u32, bridge: u32, words: (&str, &str)) -> Result<()> {
-        let request = LinkRequest::new(libc::RTM_SETLINK, 0, port)
-            .set_flags(libc::IFF_UP as u32)
+        let request = link_request_with_flags(libc::RTM_SETLINK, port, libc::IFF_UP as u32)
             .attribute(libc::IFLA_MASTER, &bridge.to_ne_bytes());
         let (port, bridge) = words;
         self.0.request(request).map(drop).map_err(|e| failed(format!("cannot put {port} into the bridge {bridge}"), e))
@@ -135,7 +135,7 @@ impl Links {
 
     /// Makes a bridge, which is down; one that is there already is as good. Its index.
     pub fn make_bridge(&mut self, name: &str) -> Result<u32> {
-        let request = LinkRequest::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL, 0)
+        let request = link_request(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL, 0)
             .text(libc::IFLA_IFNAME, name)
             .nest(libc::IFLA_LINKINFO, |r| r.text(libc::IFLA_INFO_KIND, "bridge"));
         match self.0.request(request) {
@@ -180,7 +180,7 @@ impl Links {
         self.make_upper(request, parent, name, "ipvlan")
     }
 
-    fn make_upper(&mut self, request: LinkRequest, parent: &HostLink, name: &LinkName, kind: &str) -> Result<()> {
+    fn make_upper(&mut self, request: Message, parent: &HostLink, name: &LinkName, kind: &str) -> Result<()> {
         self.0.request(request).map(drop).map_err(|e| {
             let errno = e.errno;
             let shown = failed(format!("cannot make the {kind} {} on top of {}", name.name, parent.name), e);
@@ -189,8 +189,8 @@ impl Links {
     }
 }
 
-fn upper(parent: &HostLink, name: &LinkName, netns: BorrowedFd<'_>) -> LinkRequest {
-    LinkRequest::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL, 0)
+fn upper(parent: &HostLink, name: &LinkName, netns: BorrowedFd<'_>) -> Message {
+    link_request(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL, 0)
         .text(libc::IFLA_IFNAME, &name.name)
         .attribute(libc::IFLA_LINK, &parent.index.to_ne_bytes())
         .attribute(libc::IFLA_NET_NS_FD, &netns.as_raw_fd().to_ne_bytes())
@@ -204,6 +204,6 @@ fn hint(shown: Diagnostic, errno: Errno, kind: &str) -> Diagnostic {
     }
 }
 
-fn unopened(error: RtnlError) -> Diagnostic {
+fn unopened(error: NetlinkError) -> Diagnostic {
     failed("cannot open an rtnetlink socket".into(), error)
 }

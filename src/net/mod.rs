@@ -5,6 +5,7 @@ mod addresses;
 pub mod links;
 pub mod mac;
 pub mod names;
+pub mod netlink;
 mod netns;
 pub mod nft;
 pub mod rtnl;

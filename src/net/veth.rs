@@ -3,7 +3,8 @@
 
 use super::mac::MacAddress;
 use super::names::LinkName;
-use super::rtnl::{LinkRequest, Rtnl, RtnlError};
+use super::netlink::{Message, NetlinkError};
+use super::rtnl::{Rtnl, link_request, namespace_request, peer_header};
 use crate::error::{Code, Diagnostic, Result};
 use rustix::io::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -15,6 +16,9 @@ const VETH_INFO_PEER: u16 = 1;
 const RTM_NEWLINKPROP: u16 = 108;
 /// How often a used name is tried again while it is waited for.
 const NAME_RETRY: Duration = Duration::from_millis(10);
+/// How long a name is waited for whose link does not look as if it were about to go: long enough for somebody who is
+/// just deleting it, too short to annoy whom another link is in the way of.
+const USED_NAME_WAIT: Duration = Duration::from_millis(500);
 
 /// A veth pair to be made.
 #[derive(Debug, Clone)]
@@ -41,24 +45,31 @@ pub struct Veth {
 impl VethPair {
     /// Makes the pair: the host's side in the caller's network namespace, the other one in `netns`. Both are down.
     ///
-    /// A name that is in use is waited for until `name_wait` is over: the kernel takes down the links of an ended
-    /// container some time after its last process. Fails with E0801; then nothing was made.
+    /// A name that is in use is waited for until `name_wait` is over if its link is about to go: the kernel takes down
+    /// the links of an ended container some time after its last process. Other links are waited for half a second at
+    /// most. Fails with E0801; then nothing was made.
     pub fn create(&self, netns: BorrowedFd<'_>, name_wait: Duration) -> Result<Veth> {
         let mut rtnl = Rtnl::open().map_err(|e| failed("cannot open an rtnetlink socket".into(), e))?;
-        let until = Instant::now() + name_wait;
+        let started = Instant::now();
         loop {
-            match rtnl.request(self.request(netns)) {
+            let error = match rtnl.request(self.request(netns)) {
                 Ok(_) => break,
-                Err(e) if e.errno == Errno::EXIST && Instant::now() < until => std::thread::sleep(NAME_RETRY),
-                Err(e) => return Err(self.not_made(e)),
+                Err(e) => e,
+            };
+            let waited = started.elapsed();
+            let wait = waited < name_wait.min(USED_NAME_WAIT)
+                || (waited < name_wait && other_side_is_gone(&mut rtnl, &self.host.name));
+            if error.errno != Errno::EXIST || !wait {
+                return Err(self.not_made(error));
             }
+            std::thread::sleep(NAME_RETRY);
         }
         let name = &self.host.name;
         let host_index = index_in(&mut rtnl, name)
             .map_err(|e| failed(format!("cannot look up the new link {name}"), e))?
             .ok_or_else(|| Diagnostic::new(Code::NetworkFailed, format!("the new link {name} has vanished")))?;
         let alternative_name = self.host.alternative().map_or(Ok(()), |full| {
-            let request = LinkRequest::new(RTM_NEWLINKPROP, libc::NLM_F_CREATE | libc::NLM_F_EXCL, host_index)
+            let request = link_request(RTM_NEWLINKPROP, libc::NLM_F_CREATE | libc::NLM_F_EXCL, host_index)
                 .nest(libc::IFLA_PROP_LIST, |r| r.text(libc::IFLA_ALT_IFNAME, full));
             rtnl.request(request)
                 .map(drop)
@@ -67,24 +78,24 @@ impl VethPair {
         Ok(Veth { host_index, alternative_name })
     }
 
-    fn request(&self, netns: BorrowedFd<'_>) -> LinkRequest {
-        let address = |r: LinkRequest, mac: Option<MacAddress>| match mac {
+    fn request(&self, netns: BorrowedFd<'_>) -> Message {
+        let address = |r: Message, mac: Option<MacAddress>| match mac {
             Some(mac) => r.attribute(libc::IFLA_ADDRESS, &mac.0),
             None => r,
         };
-        let request = LinkRequest::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL, 0)
+        let request = link_request(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL, 0)
             .text(libc::IFLA_IFNAME, &self.host.name);
         address(request, self.host_mac).nest(libc::IFLA_LINKINFO, |r| {
             r.text(libc::IFLA_INFO_KIND, "veth").nest(libc::IFLA_INFO_DATA, |r| {
-                r.nest(VETH_INFO_PEER, |r| {
-                    let peer = r.peer_header().text(libc::IFLA_IFNAME, &self.container);
+                r.nest_after(VETH_INFO_PEER, &peer_header(), |r| {
+                    let peer = r.text(libc::IFLA_IFNAME, &self.container);
                     address(peer, self.container_mac).attribute(libc::IFLA_NET_NS_FD, &netns.as_raw_fd().to_ne_bytes())
                 })
             })
         })
     }
 
-    fn not_made(&self, error: RtnlError) -> Diagnostic {
+    fn not_made(&self, error: NetlinkError) -> Diagnostic {
         let name = &self.host.name;
         let help = match error.errno {
             Errno::EXIST => Some(format!("stop what uses it, or remove it: ip link delete {name}")),
@@ -111,7 +122,7 @@ pub fn link_index(name: &str) -> Result<Option<u32>> {
 /// Deletes the link with this index from the caller's network namespace, and with it the other side of a pair. One
 /// that is gone already is deleted.
 pub fn delete_link(index: u32) -> Result<()> {
-    let request = LinkRequest::new(libc::RTM_DELLINK, 0, index);
+    let request = link_request(libc::RTM_DELLINK, 0, index);
     match Rtnl::open().and_then(|mut rtnl| rtnl.request(request)) {
         Ok(_) => Ok(()),
         Err(e) if e.errno == Errno::NODEV => Ok(()),
@@ -119,15 +130,30 @@ pub fn delete_link(index: u32) -> Result<()> {
     }
 }
 
-fn index_in(rtnl: &mut Rtnl, name: &str) -> std::result::Result<Option<u32>, RtnlError> {
-    match rtnl.request(LinkRequest::new(libc::RTM_GETLINK, 0, 0).text(libc::IFLA_IFNAME, name)) {
+/// Whether the link of that name is one side of a pair whose other side is in a network namespace that nobody has any
+/// more. The kernel tells the id of that namespace until it starts to take it down, and afterwards -1.
+fn other_side_is_gone(rtnl: &mut Rtnl, name: &str) -> bool {
+    let Ok(Some(link)) = rtnl.ask(link_request(libc::RTM_GETLINK, 0, 0).text(libc::IFLA_IFNAME, name)) else {
+        return false;
+    };
+    let id = link.attributes().get(libc::IFLA_LINK_NETNSID).and_then(|id| id.try_into().ok()).map(i32::from_ne_bytes);
+    match id {
+        // The other side is in our own namespace, or there is none.
+        None => false,
+        Some(..0) => true,
+        Some(id) => matches!(rtnl.ask(namespace_request(id)), Err(e) if e.errno == Errno::NOENT),
+    }
+}
+
+fn index_in(rtnl: &mut Rtnl, name: &str) -> std::result::Result<Option<u32>, NetlinkError> {
+    match rtnl.request(link_request(libc::RTM_GETLINK, 0, 0).text(libc::IFLA_IFNAME, name)) {
         Ok(index) => Ok(index),
         Err(e) if e.errno == Errno::NODEV => Ok(None),
         Err(e) => Err(e),
     }
 }
 
-pub(super) fn failed(what: String, error: RtnlError) -> Diagnostic {
+pub(super) fn failed(what: String, error: NetlinkError) -> Diagnostic {
     let shown = Diagnostic::new(Code::NetworkFailed, what).errno(error.errno);
     match error.text {
         Some(text) => shown.note(format!("the kernel says: {text}")),
@@ -212,12 +238,46 @@ mod tests {
         let first = pair("ve-x", None).create(container.as_fd(), Duration::ZERO).unwrap();
         let remover = std::thread::spawn(move || {
             setns(&host, CloneFlags::CLONE_NEWNET).unwrap();
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(20));
             delete_link(first.host_index).unwrap();
         });
         let second = pair("ve-x", None).create(container.as_fd(), Duration::from_secs(5)).unwrap();
         assert_ne!(second.host_index, first.host_index);
         remover.join().unwrap();
+    }
+
+    /// Its other side is in being, in another namespace or in this one, or is a name of the container's.
+    #[test]
+    fn a_name_that_stays_in_use_is_not_waited_for() {
+        if !is_root("net::veth a_name_that_stays_in_use_is_not_waited_for") {
+            return;
+        }
+        let (host, container) = (new_netns(), new_netns());
+        setns(&host, CloneFlags::CLONE_NEWNET).unwrap();
+        pair("ve-x", None).create(container.as_fd(), Duration::ZERO).unwrap();
+        VethPair { container: "here".into(), ..pair("ve-y", None) }.create(host.as_fd(), Duration::ZERO).unwrap();
+        for name in ["ve-x", "ve-y", "here", "ve-z"] {
+            let started = Instant::now();
+            let error = pair(name, None).create(container.as_fd(), Duration::from_secs(20)).unwrap_err();
+            assert!(error.headline().contains("EEXIST"), "{name}: {error}");
+            assert!(started.elapsed() < Duration::from_secs(5), "{name}: {:?}", started.elapsed());
+        }
+    }
+
+    #[test]
+    fn a_name_of_a_container_that_has_ended_is_waited_for() {
+        if !is_root("net::veth a_name_of_a_container_that_has_ended_is_waited_for") {
+            return;
+        }
+        let (host, container) = (new_netns(), new_netns());
+        for _ in 0..8 {
+            let ended = new_netns();
+            setns(&host, CloneFlags::CLONE_NEWNET).unwrap();
+            pair("ve-x", None).create(ended.as_fd(), Duration::ZERO).unwrap();
+            drop(ended);
+            let next = pair("ve-x", None).create(container.as_fd(), Duration::from_secs(20)).unwrap();
+            delete_link(next.host_index).unwrap();
+        }
     }
 
     #[test]

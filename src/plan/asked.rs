@@ -25,6 +25,9 @@ impl Asked {
         all.put("unit", unit.into_iter().chain(each(&s.properties)));
         all.put("machined", [said(&s.register), said(&s.container_service)]);
         all.put("journal", [said(&s.link_journal)]);
+        let limits = [said(&s.forward_journal_max_use), said(&s.forward_journal_keep_free)];
+        let more = [said(&s.forward_journal_max_file_size), said(&s.forward_journal_max_files)];
+        all.put("forwarded", [said(&s.forward_journal)].into_iter().chain(limits).chain(more));
         all.put("console", [said(&s.console)]);
         all.put("terminal", [said(&s.background)]);
         let more = each(&s.capability).chain(each(&s.drop_capability)).chain(each(&s.ambient_capability));

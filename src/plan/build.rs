@@ -29,6 +29,10 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
     let console = resolve_mode(s.console.as_ref().map(|c| c.value), s.invocation, &f.stdio);
     let stdio = plan_stdio(console, &f.stdio).map_err(|d| wrong.extend(d)).ok();
     let labels = labels::labels(s, f, &mut told).map_err(|d| wrong.push(d)).ok();
+    let forward = forward::forward(s, f, machine.as_ref()).unwrap_or_else(|d| {
+        wrong.push(d);
+        None
+    });
     wrong.extend(refuse_passed(&f.listen_fds, s.invocation));
     let (Some(machine), Some(user), Some(caps), Some(filter), Some(labels), Some(stdio), true) =
         (machine, user, caps, filter, labels, stdio, wrong.is_empty())
@@ -63,9 +67,11 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
         limits: limits::limits(s, f, &mut told),
         filter,
         register: s.register.as_ref().map_or(Register::Auto, |r| r.value),
+        cgroup_namespace: mounts::cgroup_namespace(s),
         link_journal: s.link_journal.as_ref().map_or(LinkJournal::Auto, |l| l.value),
+        forward_journal: forward,
         notify_ready: yes(&s.notify_ready),
-        credentials: s.credentials.clone(),
+        credentials: forward::credentials(s),
         // systemd-nspawn says nothing of its own beside piped output (systemd-nspawn(1), `--console=`).
         quiet: yes(&s.quiet) || (s.invocation == Invocation::SystemdNspawn && console == ConsoleMode::Pipe),
         extra_devices: f.host.extra_devices.clone(),

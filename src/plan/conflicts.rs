@@ -146,6 +146,9 @@ fn user_namespace(s: &Settings, found: &mut Vec<Diagnostic>) {
             exclude(found, mstack, &mode.origin, "use --private-users=no or managed");
         }
     }
+    if let Some(api) = opens_api(s) {
+        exclude(found, api, &mode.origin, "use --private-users=no: nothing of the host can be written to otherwise");
+    }
     let explicit = matches!(mode.value, PrivateUsers::Fixed(_) | PrivateUsers::Identity);
     let moved = of(&s.ownership, |ownership| *ownership != Ownership::Off);
     for root in root_mounts(s) {
@@ -162,6 +165,19 @@ fn links(s: &Settings) -> impl Iterator<Item = &Origin> {
     let lists = [first(&s.network_interface), first(&s.network_macvlan), first(&s.network_ipvlan)];
     let single = [first(&s.network_veth_extra), on(&s.network_veth), said(&s.network_bridge), said(&s.network_zone)];
     lists.into_iter().chain(single).flatten()
+}
+
+/// Whether the container gets a network of its own.
+fn is_private(s: &Settings) -> bool {
+    // A container of a user has one unless something else was said of the network.
+    let implied = on(&s.user_scope).is_some() && s.private_network.is_none() && s.network_namespace_path.is_none();
+    on(&s.private_network).is_some() || links(s).next().is_some() || implied
+}
+
+/// Who asked for parts of the host's `/sys` or `/proc/sys` that can be written to: those of a user namespace cannot be.
+pub fn opens_api(s: &Settings) -> Option<&Origin> {
+    let private = is_private(s) || s.network_namespace_path.is_some();
+    of(&s.api_vfs, |mode| *mode == ApiVfs::Yes || *mode == ApiVfs::Network && !private)
 }
 
 fn network(s: &Settings, found: &mut Vec<Diagnostic>) {
@@ -193,9 +209,8 @@ fn unit(s: &Settings, found: &mut Vec<Diagnostic>) {
     if let (Some(none), Some(property)) = (none, first(&s.properties)) {
         exclude(found, none, property, "leave one of them out: properties are those of a scope");
     }
-    let forwarded = s.credentials.iter().find(|c| c.value.id == "journal.forward_to_socket");
-    if let (Some(forward), Some(credential)) = (said(&s.forward_journal), forwarded) {
-        exclude(found, forward, &credential.origin, "leave one of them out: --forward-journal= sets this credential");
+    if let (Some(forward), Some(credential)) = (said(&s.forward_journal), super::forward::clashing(s)) {
+        exclude(found, forward, credential, "leave one of them out: --forward-journal= sets this credential");
     }
 }
 
@@ -215,10 +230,7 @@ fn missing(s: &Settings) -> Vec<Diagnostic> {
 
     let managed = of(&s.private_users, |mode| *mode == PrivateUsers::Managed);
     let user_scope = on(&s.user_scope).is_some();
-    let any_link = links(s).next().is_some();
-    // A container of a user has a network of its own unless something else was said of the network.
-    let implied = user_scope && s.private_network.is_none() && s.network_namespace_path.is_none();
-    let private = on(&s.private_network).is_some() || any_link || implied;
+    let private = is_private(s);
     if let (Some(managed), false) = (managed, private) {
         need(managed, "a network of its own", "add --private-network or --network-veth");
     }
@@ -228,6 +240,10 @@ fn missing(s: &Settings) -> Vec<Diagnostic> {
     let is_managed = managed.is_some() || (user_scope && s.private_users.is_none());
     if let (Some(delegate), false) = (of(&s.delegate, |n| *n > 0), is_managed) {
         need(delegate, "--private-users=managed", "add --private-users=managed, or leave it out");
+    }
+
+    if let (Some(limit), None) = (super::forward::limit(s), &s.forward_journal) {
+        need(limit, "a journal that is forwarded", "add --forward-journal=, or leave the limit out");
     }
 
     let shell = of(&s.bind_user_shell, |shell| parse_bool(shell).is_err());
@@ -338,6 +354,8 @@ mod tests {
                 "--forward-journal=/j --set-credential=journal.forward_to_socket:x",
                 &["--forward-journal=/j and --set-cred"],
             ),
+            ("--forward-journal-max-use=1", &["--forward-journal-max-use=1 needs a journal"]),
+            ("--forward-journal-max-files=1 --forward-journal=/j", &[]),
             ("-a -b --network-bridge=a --network-zone=b --port=1 -n", &["-a and -b", "--network-bridge=a and"]),
         ];
         for (line, expected) in rows {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! A plan in words (`--dry-run`).
 
-use super::{Action, Network, Plan, Source, Unit, UserNamespace, describe_attributes};
+use super::{Action, MissingHome, Network, Plan, Source, Unit, UserNamespace, describe_attributes};
 use crate::error::Origin;
 use crate::model::BindSource;
 use crate::model::shown::escape;
@@ -12,6 +12,9 @@ use std::fmt::Write as _;
 pub fn explain(plan: &Plan) -> String {
     let mut out = String::new();
     let mut line = |key: &str, value: String| {
+        // A file next to the image may name anything, and a terminal obeys what it is sent.
+        let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+        let value: String = value.chars().map(shown).collect();
         // Writing to a string cannot fail.
         let _ = writeln!(out, "{key:<12} {value}");
     };
@@ -39,6 +42,9 @@ pub fn explain(plan: &Plan) -> String {
     line("unit", format!("{}{}", unit(&plan.unit), by("unit")));
     line("machined", format!("{}{}", plan.register, by("machined")));
     line("journal", format!("{}{}", plan.link_journal, by("journal")));
+    if let Some(forward) = &plan.forward_journal {
+        line("forwarded", format!("the journal {forward}{}", by("forwarded")));
+    }
     line("console", format!("{}{}", plan.console, by("console")));
     if let Some(Dress { look: Some(look), .. }) = &plan.dress {
         let background = match &look.background {
@@ -80,7 +86,11 @@ pub fn explain(plan: &Plan) -> String {
         line("ready", format!("when the payload says so{}", by("ready")));
     }
     if let Some((user, origin)) = &plan.process.user {
-        line("user", format!("{user}{}", asked(origin)));
+        let home = match plan.process.missing_home {
+            MissingHome::Left => "",
+            MissingHome::MadeIfPossible | MissingHome::Made => ", whose home is made if it is missing",
+        };
+        line("user", format!("{user}{home}{}", asked(origin)));
     }
     for (name, _) in &plan.process.extra_environment.0 {
         line("variable", format!("{name}{}", by(&format!("variable {name}"))));
@@ -171,6 +181,7 @@ fn action(action: &Action) -> String {
                 Source::Sysfs => "sysfs".into(),
                 Source::SysfsParts => "parts of its own sysfs".into(),
                 Source::Cgroup2 => "cgroup2".into(),
+                Source::HostCgroup2 => "the host's cgroup2 (its own group can be changed)".into(),
                 Source::Mqueue => "mqueue".into(),
                 Source::Host { path, .. } => path.display().to_string(),
                 Source::Home { path, owner, seen_as } => {

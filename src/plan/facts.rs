@@ -94,6 +94,15 @@ pub struct NetworkFacts {
     pub not_a_namespace: Option<String>,
 }
 
+/// A program that stores journals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalRemote {
+    /// Where it is.
+    pub program: PathBuf,
+    /// It takes limits as options: that of systemd 257 has them in its configuration alone, that of 252 has none.
+    pub limits: bool,
+}
+
 /// The users of the host that the settings name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserFacts {
@@ -134,6 +143,8 @@ pub struct Facts {
     pub network: NetworkFacts,
     /// The users of the host.
     pub users: UserFacts,
+    /// systemd-journal-remote(8); looked for where a journal is to be forwarded.
+    pub journal_remote: Option<JournalRemote>,
     /// The host's name.
     pub host_name: Option<String>,
     /// Our own hard limits by resource number.

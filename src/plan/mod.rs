@@ -11,9 +11,10 @@ pub mod conflicts;
 mod dress;
 mod explain;
 mod facts;
+mod forward;
 mod labels;
 mod limits;
-mod mount_options;
+pub mod mount_options;
 mod mounts;
 mod network;
 mod powers;
@@ -30,13 +31,15 @@ pub use asked::Asked;
 pub use build::build;
 pub use capabilities::CapabilityPlan;
 pub use explain::explain;
-pub use facts::{Facts, HostFacts, KernelVersion, NetworkFacts, Terminal, TreeFacts, UserFacts};
+pub use facts::{Facts, HostFacts, JournalRemote, KernelVersion, NetworkFacts, Terminal, TreeFacts, UserFacts};
+pub use forward::{ForwardJournal, SOCKET as JOURNAL_SOCKET};
 pub use network::{Bridge, Link, Network};
 pub use probe::{probe, whereabouts};
 pub use step::{Action, Content, LayerOwners, Missing, MountStep, Shared, Source, Step, WriteHow, describe_attributes};
 
 use crate::config::{Invocation, Settings};
 use crate::error::{Diagnostic, Origin};
+use crate::image::TriedMap;
 use crate::model::*;
 use crate::supervise::{Dress, StdioPlan};
 use crate::userdb::BoundUser;
@@ -79,6 +82,8 @@ pub struct Plan {
     pub no_new_privileges: bool,
     /// SELinux labels.
     pub labels: Labels,
+    /// It has a cgroup namespace.
+    pub cgroup_namespace: bool,
     /// The system call filter; `None` is switched off.
     pub filter: Option<FilterPlan>,
     /// The console.
@@ -91,6 +96,8 @@ pub struct Plan {
     pub register: Register,
     /// The link between the journals.
     pub link_journal: LinkJournal,
+    /// Where the journal of the guest is stored as well.
+    pub forward_journal: Option<ForwardJournal>,
     /// READY=1 waits for the payload's own.
     pub notify_ready: bool,
     /// The credentials; only their ids are shown.
@@ -200,6 +207,8 @@ pub struct Process {
     pub argv: Vec<OsString>,
     /// `-u`
     pub user: Option<(String, Origin)>,
+    /// What becomes of the user's home where it is missing.
+    pub missing_home: MissingHome,
     /// `--chdir=`
     #[serde(serialize_with = "crate::model::shown::some_path")]
     pub directory: Option<PathBuf>,
@@ -212,6 +221,18 @@ pub struct Process {
     pub listen_fds: u32,
     /// `--kill-signal=`
     pub kill_signal: Option<Signal>,
+}
+
+/// What becomes of the home of `-u` where the image has none. Only prepare knows which directory that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingHome {
+    /// Nothing: the superuser has `/root`, a user of the host brings its own.
+    Left,
+    /// It is made; where that fails, the start goes on without it.
+    MadeIfPossible,
+    /// It is made, or the start fails, as with systemd-nspawn.
+    Made,
 }
 
 /// Variables whose values must not show.
@@ -324,10 +345,10 @@ pub fn asks_for_scope(settings: &Settings) -> bool {
     build::has_scope(settings, probe::has_systemd() && probe::has_bus())
 }
 
-/// Convenience for callers that only have settings: probes and builds.
-pub fn make(settings: &Settings) -> Built {
+/// Probes and builds. The map that was tried goes to who carries the plan out.
+pub fn make(settings: &Settings) -> Result<(Plan, Option<TriedMap>), Vec<Diagnostic>> {
     match probe(settings) {
-        Ok(facts) => build(settings, &facts),
+        Ok((facts, tried)) => build(settings, &facts).map(|plan| (plan, tried)),
         // Who may not look into the tree's directory gets to know that first.
         Err(d) if !rustix::process::geteuid().is_root() => Err(vec![build::need_root(), d]),
         Err(d) => Err(vec![d]),

@@ -54,13 +54,13 @@ fn inside(path: &str, recursive: bool) -> Source {
 pub fn steps(s: &Settings, f: &Facts, user: &UserNamespace, network: &Network, users: &[BoundUser]) -> Vec<Step> {
     let mut steps = root(s, f, user);
     steps.extend(api(s, network));
-    let (early, late_selinux) = if network.is_own() { (None, selinux(f)) } else { (selinux(f), None) };
+    let (early, late_selinux) = if shows_parts(s, network) { (None, selinux(f)) } else { (selinux(f), None) };
     steps.extend(early);
     steps.extend(shared(s, f, user));
     let (below_proc, elsewhere): (Vec<_>, Vec<_>) = custom(s, user, users).into_iter().partition(|s| below(s, "/proc"));
     steps.extend(elsewhere);
     steps.extend(files(s, f, network));
-    steps.extend(own(network));
+    steps.extend(own(s, network));
     steps.extend(late_selinux.map(late));
     steps.extend(below_proc.into_iter().map(late));
     steps
@@ -133,14 +133,33 @@ fn said(flag: &Option<Sourced<bool>>) -> bool {
     flag.as_ref().is_some_and(|f| f.value)
 }
 
+/// Whether it sees parts of sysfs only: those of its own network, or whatever it may administer of the host's.
+fn shows_parts(s: &Settings, network: &Network) -> bool {
+    network.is_own() || api_vfs(s) == ApiVfs::Network
+}
+
+fn api_vfs(s: &Settings) -> ApiVfs {
+    s.api_vfs.as_ref().map_or(ApiVfs::No, |a| a.value)
+}
+
+/// Who asked for parts of `/sys` and `/proc` that can be written to.
+fn api_origin(s: &Settings) -> Origin {
+    s.api_vfs.as_ref().filter(|a| a.value != ApiVfs::No).map_or(Origin::Default, |a| a.origin.clone())
+}
+
+/// `$SYSTEMD_NSPAWN_USE_CGNS`
+pub fn cgroup_namespace(s: &Settings) -> bool {
+    s.cgroup_namespace.as_ref().is_none_or(|on| on.value)
+}
+
 fn api(s: &Settings, network: &Network) -> Vec<Step> {
     let shared = "mode=01777,size=10%,nr_inodes=400k";
     let mut steps = Vec::new();
     if s.tmpfs_tmp.as_ref().is_none_or(|t| t.value) {
         steps.push(tmpfs("/tmp", SND, shared, Content::Empty));
     }
-    if !network.is_own() {
-        steps.push(step("/sys", Source::Sysfs, RO_RSD, Missing::Create));
+    if !shows_parts(s, network) {
+        steps.push(Step { origin: api_origin(s), ..step("/sys", Source::Sysfs, sysfs_attributes(s), Missing::Create) });
     }
     let nosuid = A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_STRICTATIME);
     steps.push(tmpfs("/dev", nosuid, "mode=0755,size=4m,nr_inodes=64k", Content::Dev));
@@ -148,7 +167,7 @@ fn api(s: &Settings, network: &Network) -> Vec<Step> {
     steps.push(tmpfs("/dev/shm", SND, shared, Content::Empty));
     steps.push(tmpfs("/run", SND, "mode=0755,size=20%,nr_inodes=800k", Content::Run));
     steps.push(tmpfs("/run/host", RO_RSD, "mode=0755,size=4m,nr_inodes=1k", Content::RunHost));
-    if !s.credentials.is_empty() {
+    if !super::forward::credentials(s).is_empty() {
         let mode = if credentials_for_all(s) { "mode=0555" } else { "mode=0500" };
         steps.push(tmpfs("/run/host/credentials", RO_RSD, mode, Content::Credentials));
     }
@@ -183,6 +202,12 @@ fn shared(s: &Settings, f: &Facts, user: &UserNamespace) -> Vec<Step> {
     if s.link_journal.as_ref().is_none_or(|l| l.value != LinkJournal::No) && !said(&s.ephemeral) {
         steps.push(make("/var/log/journal", Shared::Journal, RSD));
     }
+    if let Some(forward) = &s.forward_journal {
+        let socket = Source::Shared { what: Shared::JournalSocket };
+        let attributes = RO_RSD.difference(A::MOUNT_ATTR_NOEXEC);
+        let made = step(super::forward::SOCKET, socket, attributes, Missing::Fail);
+        steps.push(Step { origin: forward.origin.clone(), ..made });
+    }
     steps
 }
 
@@ -209,13 +234,37 @@ pub(super) fn unreadable_credentials(s: &Settings) -> Option<String> {
 }
 
 /// Mounts of the container's own namespaces, and what covers parts of them.
-fn own(network: &Network) -> Vec<Step> {
-    let mut steps = vec![
-        step("/proc", Source::Proc, RSD, Missing::Create),
-        step("/proc/sys", inside("/proc/sys", true), RO_RSD, Missing::Skip),
-    ];
-    if network.private {
-        steps.push(step("/proc/sys/net", inside("/proc/sys/net", false), RSD, Missing::Skip));
+fn own(s: &Settings, network: &Network) -> Vec<Step> {
+    let mut steps = vec![step("/proc", Source::Proc, RSD, Missing::Create)];
+    if api_vfs(s) != ApiVfs::Yes {
+        steps.extend(protected(s, network));
+    }
+    let boot_id = "/run/host/proc-sys-kernel-random-boot-id";
+    steps.push(step("/proc/sys/kernel/random/boot_id", inside(boot_id, false), RO_RSD, Missing::Skip));
+    steps.push(step("/proc/kmsg", inside("/run/host/proc-kmsg", false), RO_RSD, Missing::Skip));
+    steps.push(optional(step("/dev/mqueue", Source::Mqueue, RSD, Missing::Create), CONVENIENCE));
+    if shows_parts(s, network) {
+        let parts = step("/sys", Source::SysfsParts, sysfs_attributes(s), Missing::Create);
+        steps.push(Step { origin: if network.is_own() { Origin::Default } else { api_origin(s) }, ..parts });
+    }
+    let (cgroups, origin) = match &s.cgroup_namespace {
+        Some(Sourced { value: false, origin }) => (Source::HostCgroup2, origin.clone()),
+        _ => (Source::Cgroup2, Origin::Default),
+    };
+    steps.push(Step { origin, ..optional(step("/sys/fs/cgroup", cgroups, RSD, Missing::Skip), NO_CGROUPS) });
+    steps.into_iter().map(late).collect()
+}
+
+fn sysfs_attributes(s: &Settings) -> A {
+    if api_vfs(s) == ApiVfs::Yes { RSD } else { RO_RSD }
+}
+
+/// What of `/proc` cannot be changed, or be seen at all.
+fn protected(s: &Settings, network: &Network) -> Vec<Step> {
+    let mut steps = vec![step("/proc/sys", inside("/proc/sys", true), RO_RSD, Missing::Skip)];
+    if network.private || api_vfs(s) == ApiVfs::Network {
+        let net = step("/proc/sys/net", inside("/proc/sys/net", false), RSD, Missing::Skip);
+        steps.push(Step { origin: if network.private { Origin::Default } else { api_origin(s) }, ..net });
     }
     for file in ["kallsyms", "kcore", "keys", "sysrq-trigger", "timer_list"] {
         steps.push(step(format!("/proc/{file}"), Source::Inaccessible, RO_RSD, Missing::Skip));
@@ -224,15 +273,7 @@ fn own(network: &Network) -> Vec<Step> {
         let path = format!("/proc/{dir}");
         steps.push(step(path.clone(), inside(&path, false), RO_RSD, Missing::Skip));
     }
-    let boot_id = "/run/host/proc-sys-kernel-random-boot-id";
-    steps.push(step("/proc/sys/kernel/random/boot_id", inside(boot_id, false), RO_RSD, Missing::Skip));
-    steps.push(step("/proc/kmsg", inside("/run/host/proc-kmsg", false), RO_RSD, Missing::Skip));
-    steps.push(optional(step("/dev/mqueue", Source::Mqueue, RSD, Missing::Create), CONVENIENCE));
-    if network.is_own() {
-        steps.push(step("/sys", Source::SysfsParts, RO_RSD, Missing::Create));
-    }
-    steps.push(optional(step("/sys/fs/cgroup", Source::Cgroup2, RSD, Missing::Skip), NO_CGROUPS));
-    steps.into_iter().map(late).collect()
+    steps
 }
 
 /// What was asked for, parents first.

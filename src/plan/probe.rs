@@ -8,12 +8,12 @@ use crate::config::file::Whereabouts;
 use crate::error::Origin;
 use crate::error::{Code, Diagnostic, Result};
 use crate::image::{
-    Crossing, ImageRoot, LastLink, MountsBelow, OsRelease, TreeOwner, candidates, check_is_os, default_tree,
-    find_machine, remedy, unmappable_mounts,
+    Crossing, ImageRoot, LastLink, MountsBelow, OsRelease, TreeOwner, Trial, TriedMap, candidates, check_is_os,
+    default_tree, find_machine, remedy, try_map,
 };
 use crate::model::{CapabilitySet, MachineName, PrivateUsers, StartMode, UidRange, Volatile};
 use crate::supervise::{FdKind, StdioFacts};
-use crate::sys::small_file;
+use crate::sys::{proc_pid, small_file};
 use crate::userdb::{Taken, look_up};
 use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
@@ -21,11 +21,12 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Gathers the facts. Fails only when there is no tree to look at.
-pub fn probe(s: &Settings) -> Result<Facts> {
-    let (tree, users) = tree(s)?;
+/// Gathers the facts. Fails only when there is no tree to look at. The map of the tree's owners that was tried for one
+/// of them is needed again when the plan is carried out.
+pub fn probe(s: &Settings) -> Result<(Facts, Option<TriedMap>)> {
+    let (tree, users, tried) = tree(s)?;
     let kernel = kernel();
-    Ok(Facts {
+    let facts = Facts {
         kernel,
         root: rustix::process::geteuid().is_root(),
         powers: powers(),
@@ -44,11 +45,13 @@ pub fn probe(s: &Settings) -> Result<Facts> {
         host: host(),
         network: super::network::probe(s)?,
         users,
+        journal_remote: s.forward_journal.as_ref().and_then(|_| super::forward::find_program()),
         host_name: host_name(),
         hard_limits: hard_limits(),
         random: random(),
         tree,
-    })
+    };
+    Ok((facts, tried))
 }
 
 /// Whether systemd is this host's init (sd_booted(3)).
@@ -97,15 +100,6 @@ fn hard_limits() -> [u64; 16] {
     std::array::from_fn(|resource| crate::sys::process::hard_limit(resource as u32).unwrap_or(u64::MAX))
 }
 
-/// Row `n` of /proc/PID/limits in the kernel's numbering, soft and hard.
-fn limits_row(text: &str, n: usize) -> Option<(u64, u64)> {
-    // fs/proc/base.c, lnames[]: the rows are in the order of the kernel's numbers.
-    let row = text.lines().nth(n + 1)?;
-    let words: Vec<&str> = row.get(26..)?.split_whitespace().collect();
-    let value = |w: &str| if w == "unlimited" { Some(u64::MAX) } else { w.parse().ok() };
-    Some((value(words.first()?)?, value(words.get(1)?)?))
-}
-
 /// Where the tree is: as said, by name in the machine directories, or the current directory.
 fn find(s: &Settings) -> Result<(PathBuf, Origin)> {
     match (&s.directory, &s.machine) {
@@ -135,7 +129,7 @@ fn told() -> Vec<(String, String)> {
         .collect()
 }
 
-fn tree(s: &Settings) -> Result<(TreeFacts, UserFacts)> {
+fn tree(s: &Settings) -> Result<(TreeFacts, UserFacts, Option<TriedMap>)> {
     let (path, origin) = find(s)?;
     let (wanted, template) = match &s.template {
         Some(template) if path.symlink_metadata().is_err() => (path, Some(template.value.clone())),
@@ -155,10 +149,13 @@ fn tree(s: &Settings) -> Result<(TreeFacts, UserFacts)> {
     let host = rustix::fs::stat("/").map_err(failed)?;
     let mount = rustix::fs::fstatvfs(&fd).map(|v| v.f_flag).unwrap_or(StatVfsMountFlags::empty());
     let owner = (stat.st_uid, stat.st_gid);
-    let mut unmappable = Vec::new();
+    let (mut tried, mut unmappable) = (None, Vec::new());
     if super::users::asks_for_map(s, owner) && rustix::process::geteuid().is_root() {
         let below = if overlaid(s) { MountsBelow::LeftOut } else { MountsBelow::Mapped };
-        unmappable = unmappable_mounts(fd.as_fd(), below, likely_range(s, &real, owner));
+        match try_map(fd.as_fd(), below, likely_range(s, &real, owner))? {
+            Trial::Mapped(map) => tried = Some(map),
+            Trial::Unmappable(mounts) => unmappable = mounts,
+        }
     }
     let is_host_root = template.is_none() && (stat.st_dev, stat.st_ino) == (host.st_dev, host.st_ino);
     let mut root = ImageRoot::from_fd(fd, &real, Crossing::Allowed);
@@ -194,7 +191,7 @@ fn tree(s: &Settings) -> Result<(TreeFacts, UserFacts)> {
         read_only: mount.contains(StatVfsMountFlags::RDONLY),
         is_host_root,
     };
-    Ok((facts, users))
+    Ok((facts, users, tried))
 }
 
 /// The users of the host that are to be shown, each once.
@@ -277,7 +274,7 @@ fn host() -> HostFacts {
     });
     let nr_open = small_file::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|t| t.trim().parse().ok());
     let pid1 = small_file::read_to_string("/proc/1/limits").unwrap_or_default();
-    let row = |n| limits_row(&pid1, n).unwrap_or((u64::MAX, u64::MAX));
+    let row = |n| proc_pid::limits(&pid1, n).unwrap_or((u64::MAX, u64::MAX));
     let mut extra_devices = Vec::new();
     for (name, path) in [("fuse", "/dev/fuse"), ("net/tun", "/dev/net/tun")] {
         // Only what can really be opened: a module may be missing behind the node.

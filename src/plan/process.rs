@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The program that is run and the variables that it sees (`systemd-nspawn(1)`, "Environment" of the payload).
 
-use super::{ExtraEnvironment, Facts, Process};
+use super::{ExtraEnvironment, Facts, MissingHome, Process};
 use crate::config::{Invocation, Settings};
 use crate::model::{ConsoleMode, EnvAssignment, Signal, StartMode};
 use std::ffi::OsString;
@@ -27,9 +27,20 @@ pub fn process(s: &Settings, f: &Facts, console: ConsoleMode) -> Process {
         directory: s.chdir.as_ref().map(|d| d.value.clone()),
         environment: environment(s, f, mode, console),
         extra_environment: extra(s, boot_environment),
+        missing_home: missing_home(s),
         user,
         listen_fds: f.listen_fds.len() as u32,
         kill_signal: s.kill_signal.as_ref().map(|k| k.value).or(default_signal),
+    }
+}
+
+fn missing_home(s: &Settings) -> MissingHome {
+    match (&s.user, s.invocation) {
+        (None, _) => MissingHome::Left,
+        (Some(u), _) if u.value == "root" || u.value == "0" => MissingHome::Left,
+        (Some(u), _) if s.bind_user.iter().any(|bound| bound.value == u.value) => MissingHome::Left,
+        (Some(_), Invocation::Spawn) => MissingHome::MadeIfPossible,
+        (Some(_), Invocation::SystemdNspawn) => MissingHome::Made,
     }
 }
 
@@ -61,7 +72,7 @@ fn environment(s: &Settings, f: &Facts, mode: StartMode, console: ConsoleMode) -
         env.extend(f.listen_names.clone().map(|names| ("LISTEN_FDNAMES".into(), names)));
     }
     env.push(("NOTIFY_SOCKET".into(), "/run/host/notify".into()));
-    if !s.credentials.is_empty() {
+    if !super::forward::credentials(s).is_empty() {
         env.push(("CREDENTIALS_DIRECTORY".into(), "/run/host/credentials".into()));
     }
     if mode != StartMode::Boot {

@@ -138,6 +138,8 @@ pub enum Source {
     SysfsParts,
     /// The container's cgroup2 hierarchy.
     Cgroup2,
+    /// The host's cgroup2 hierarchy, of which only the container's own group can be changed.
+    HostCgroup2,
     /// The container's POSIX message queues.
     Mqueue,
     /// A file or directory of the host.
@@ -223,6 +225,8 @@ pub enum Shared {
     UnixExport,
     /// The host's directory for the container's journal, when `--link-journal=` finds one.
     Journal,
+    /// Where journald of the container sends what it writes (`--forward-journal=`).
+    JournalSocket,
 }
 
 impl Shared {
@@ -232,6 +236,7 @@ impl Shared {
             Shared::Incoming => "the directory for mounts from machined",
             Shared::UnixExport => "the directory for sockets that the host may use",
             Shared::Journal => "the host's directory for the container's journal",
+            Shared::JournalSocket => "the socket for the container's journal",
         }
     }
 }

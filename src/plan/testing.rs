@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Settings and facts for tests of the rules.
 
-use super::{Facts, HostFacts, KernelVersion, NetworkFacts, Terminal, TreeFacts, UserFacts};
+mod facts;
+
+pub use facts::facts;
+
 use crate::config::{Does, Repeat, Said, Settings, keys};
 use crate::error::Origin;
-use crate::model::CapabilitySet;
-use crate::supervise::{FdKind, StdioFacts};
 
 /// Settings of options as they are written, built or not.
 pub fn settings(line: &str) -> Settings {
@@ -33,39 +34,4 @@ pub fn settings(line: &str) -> Settings {
         apply(&mut settings, &said).unwrap_or_else(|why| panic!("{word}: {why}"));
     }
     settings
-}
-
-/// A machine with everything but systemd, and a tree at `/t` that is an operating system.
-pub fn facts() -> Facts {
-    Facts {
-        kernel: KernelVersion { major: 6, minor: 12 },
-        root: true,
-        powers: CapabilitySet::ALL,
-        systemd: false,
-        bus: false,
-        user_namespaces: true,
-        stdio: StdioFacts([FdKind::Plain; 3]),
-        terminal: Terminal::default(),
-        listen_fds: Vec::new(),
-        listen_names: None,
-        tree: TreeFacts {
-            path: "/t".into(),
-            template: None,
-            owner: (0, 0),
-            os_release: true,
-            usr: true,
-            split_usr: false,
-            machine_id: None,
-            read_only: false,
-            is_host_root: false,
-            unmappable: Vec::new(),
-            open_to_others: false,
-        },
-        host: HostFacts { nr_open: 1 << 20, ..HostFacts::default() },
-        network: NetworkFacts::default(),
-        users: UserFacts::default(),
-        host_name: Some("host".into()),
-        hard_limits: [u64::MAX; 16],
-        random: 7,
-    }
 }

@@ -59,6 +59,10 @@ pub fn user_namespace(s: &Settings, f: &Facts, told: &mut Told) -> Result<UserNa
                 .help("say --private-users=no, or use a kernel built with CONFIG_USER_NS")),
         };
     }
+    if by_default && let Some(api) = super::conflicts::opens_api(s) {
+        told.notices.push(format!("{api}: the container runs without a user namespace, its root is the host's root"));
+        return Ok(UserNamespace::None);
+    }
     let owner = f.tree.owner;
     if asks_for_map(s, owner) && !f.tree.unmappable.is_empty() {
         if by_default && s.ownership.is_none() {
@@ -232,7 +236,7 @@ mod tests {
 
     /// Asked for, or under the name systemd-nspawn where owners cannot be mapped.
     #[test]
-    fn files_are_given_away() {
+    fn d41_owners_are_changed_where_that_is_asked() {
         let broken = |f: &mut Facts| f.tree.unmappable = vec!["the owners on /t/x (ramfs) cannot be mapped".into()];
         for (invocation, line, breaks, expected) in [
             (Invocation::Spawn, "-U --private-users-ownership=chown", false, Some(pick(0, false))),

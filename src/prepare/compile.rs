@@ -89,8 +89,8 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
             let owner = inputs.owner();
             let flags = MountAttrFlags::empty();
             let scratch =
-                fs::tmpfs(inputs.options("mode=0755,size=25%"), flags, "the throw-away layer", owner, |at| {
-                    fs::fill_scratch(at, owner)
+                fs::filled_tmpfs(inputs.options("mode=0755,size=25%"), flags, "the throw-away layer", owner, |at| {
+                    fs::fill_scratch(at)
                 })?;
             let part = |name: &str| c_path(&Path::new(STAGING).join(name));
             let kind = OpKind::AttachOverlay {
@@ -107,8 +107,8 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
             let owner = inputs.owner();
             let links = inputs.context.tree.links_into_usr()?;
             let flags = MountAttrFlags::MOUNT_ATTR_STRICTATIME;
-            let empty = fs::tmpfs(inputs.options(options), flags, "an empty root", owner, |at| {
-                fs::fill_root(at, &links, owner)
+            let empty = fs::filled_tmpfs(inputs.options(options), flags, "an empty root", owner, |at| {
+                fs::fill_root(at, &links)
             })?;
             let kind = root(empty, out)?;
             push(out, false, n, optional, kind);
@@ -232,6 +232,7 @@ fn mount(plan: &Plan, inputs: &Inputs, m: &MountStep, n: u16, optional: bool, ou
         Source::Inaccessible => OpKind::Cover { target, create: dir },
         Source::Proc => OpKind::Own { fs: OwnFs::Proc, attributes: m.attributes, target, create: dir },
         Source::Cgroup2 => OpKind::Own { fs: OwnFs::Cgroup2, attributes: m.attributes, target, create: dir },
+        Source::HostCgroup2 => OpKind::HostCgroups { attributes: m.attributes, target, create: dir },
         Source::Mqueue => OpKind::Own { fs: OwnFs::Mqueue, attributes: m.attributes, target, create: dir },
         Source::SysfsParts => return sysfs_parts(plan, inputs, m, n, out),
     };
@@ -261,22 +262,27 @@ fn tmpfs(
     // Names of sockets are made after the content, through a descriptor of the directory.
     if content == Content::RunHost {
         let read_only = m.attributes;
-        let made = fs::tmpfs(
+        let made = fs::filled_tmpfs(
             inputs.options(options),
             read_only.difference(MountAttrFlags::MOUNT_ATTR_RDONLY),
             &what,
             owner,
-            |at| fs::fill_run_host(at, &inputs.host_info(plan), owner),
+            |at| fs::fill_run_host(at, &inputs.host_info(plan)),
         )?;
         inputs.bind_notify(made.as_fd())?;
         mount_attr::attributes(made.as_fd(), Reach::Mount, read_only, MountAttrFlags::empty())
             .map_err(|e| Diagnostic::new(Code::Prepare, format!("cannot make {what} read-only")).errno(e))?;
         return Ok(made);
     }
-    fs::tmpfs(inputs.options(options), m.attributes, &what, owner, |at| match content {
-        Content::Empty | Content::Run | Content::RunHost | Content::Credentials => Ok(()),
-        Content::Dev => fs::fill_dev(at, plan, inputs.console, inputs.kcore, owner),
-    })
+    let options = inputs.options(options);
+    match content {
+        Content::Empty | Content::Run | Content::RunHost | Content::Credentials => {
+            fs::tmpfs(options, m.attributes, &what, owner)
+        }
+        Content::Dev => fs::filled_tmpfs(options, m.attributes, &what, owner, |at| {
+            fs::fill_dev(at, plan, inputs.console, inputs.kcore)
+        }),
+    }
 }
 
 /// The FIFO that the container sees as `/proc/kmsg`, held open so that who opens it there does not wait for a writer.
@@ -292,12 +298,12 @@ const SYSFS_ASIDE: &str = "/sys/fs/bpf";
 /// The parts of a private sysfs: it is mounted aside, its parts are cloned from there, and it goes again.
 fn sysfs_parts(plan: &Plan, inputs: &Inputs, m: &MountStep, n: u16, out: &mut Compiled) -> Result<()> {
     let owner = inputs.owner();
-    let base = fs::tmpfs(
+    let base = fs::filled_tmpfs(
         inputs.options("mode=0555,size=4m,nr_inodes=1k"),
         m.attributes.difference(MountAttrFlags::MOUNT_ATTR_RDONLY),
         "the tmpfs of /sys",
         owner,
-        |at| fs::fill_sys(at, plan.mounts_on("/sys/fs/selinux").then_some("fs/selinux"), owner),
+        |at| fs::fill_sys(at, plan.mounts_on("/sys/fs/selinux").then_some("fs/selinux")),
     )?;
     let own = |text: &str| c_path(Path::new(text));
     let base = attach(out, base, own("/sys")?, Create::Dir);

@@ -3,7 +3,9 @@
 
 use crate::error::{Code, Diagnostic, Result, Sourced};
 use crate::plan::Plan;
+use crate::sys::caps;
 use crate::sys::mount_attr::{Reach, attributes};
+use crate::sys::process::set_fs_ids;
 use crate::userdb::{BoundUser, Entry, Kind, entries};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, makedev, mkdirat, mknodat, openat, symlinkat};
@@ -21,8 +23,34 @@ pub struct Owner {
 }
 
 impl Owner {
+    /// What this thread makes from now on belongs to the owner (setfsuid(2)), and no file is changed after it was made.
+    fn act(self) -> std::result::Result<Acting, Errno> {
+        if self.id == 0 {
+            return Ok(Acting(None));
+        }
+        let had = caps::get()?;
+        let acting = Acting(Some(had));
+        set_fs_ids(self.id, self.id)?;
+        // The kernel takes the capabilities for files away with the user id, but not for good: device nodes need one.
+        caps::set(had).map_err(|_| Errno::PERM)?;
+        Ok(acting)
+    }
+
     fn ids(self) -> (Option<Uid>, Option<Gid>) {
         (Some(Uid::from_raw(self.id)), Some(Gid::from_raw(self.id)))
+    }
+}
+
+/// Goes back to the launcher's own ids.
+struct Acting(Option<caps::Sets>);
+
+impl Drop for Acting {
+    fn drop(&mut self) {
+        if let Some(had) = self.0 {
+            // These are the ids that the process runs with, and capabilities that it has: both always succeed.
+            let _back = set_fs_ids(0, 0);
+            let _back = caps::set(had);
+        }
     }
 }
 
@@ -78,22 +106,26 @@ pub fn make<'a>(fs: &str, options: impl Into<Options<'a>>, flags: MountAttrFlags
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags).map_err(&fail)
 }
 
-/// A tmpfs that belongs to the container's root, with its content.
-pub fn tmpfs(
+/// An empty tmpfs that belongs to the container's root.
+pub fn tmpfs(options: Options<'_>, flags: MountAttrFlags, what: &str, owner: Owner) -> Result<OwnedFd> {
+    let id = owner.id;
+    let text = if id == 0 { options.text.to_string() } else { format!("{},uid={id},gid={id}", options.text) };
+    make("tmpfs", Options { text: &text, ..options }, flags, what)
+}
+
+/// A tmpfs that belongs to the container's root, with its content, which is made as the container's root too.
+pub fn filled_tmpfs(
     options: Options<'_>,
     flags: MountAttrFlags,
     what: &str,
     owner: Owner,
     fill: impl FnOnce(BorrowedFd<'_>) -> std::result::Result<(), Errno>,
 ) -> Result<OwnedFd> {
-    let id = owner.id;
-    let text = if id == 0 { options.text.to_string() } else { format!("{},uid={id},gid={id}", options.text) };
-    let options = Options { text: &text, ..options };
     // Read-only comes last: the content must go in first.
-    let mount = make("tmpfs", options, flags.difference(MountAttrFlags::MOUNT_ATTR_RDONLY), what)?;
+    let mount = tmpfs(options, flags.difference(MountAttrFlags::MOUNT_ATTR_RDONLY), what, owner)?;
     // Modes are meant as they are given.
     let previous = rustix::process::umask(Mode::empty());
-    let filled = fill(mount.as_fd());
+    let filled = owner.act().and_then(|_acting| fill(mount.as_fd()));
     rustix::process::umask(previous);
     filled.map_err(failed(what))?;
     if flags.contains(MountAttrFlags::MOUNT_ATTR_RDONLY) {
@@ -113,42 +145,30 @@ pub fn devpts(label: Option<&Sourced<String>>, flags: MountAttrFlags, owner: Own
     Ok(mount)
 }
 
-fn dir(at: BorrowedFd<'_>, name: &str, mode: u32, owner: Owner) -> std::result::Result<(), Errno> {
-    mkdirat(at, name, Mode::from_raw_mode(mode))?;
-    own(at, name, owner)
-}
-
 fn own(at: BorrowedFd<'_>, name: &str, owner: Owner) -> std::result::Result<(), Errno> {
     let (uid, gid) = owner.ids();
     if owner.id == 0 { Ok(()) } else { chownat(at, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW) }
 }
 
+fn dir(at: BorrowedFd<'_>, name: &str, mode: u32) -> std::result::Result<(), Errno> {
+    mkdirat(at, name, Mode::from_raw_mode(mode))
+}
+
 /// A directory for everybody to read.
-pub fn directory(at: BorrowedFd<'_>, name: &CStr, owner: Owner) -> std::result::Result<(), Errno> {
-    mkdirat(at, name, Mode::from_raw_mode(0o755))?;
-    let (uid, gid) = owner.ids();
-    chownat(at, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+pub fn directory(at: BorrowedFd<'_>, name: &CStr) -> std::result::Result<(), Errno> {
+    mkdirat(at, name, Mode::from_raw_mode(0o755))
 }
 
-fn link(at: BorrowedFd<'_>, text: &str, name: &str, owner: Owner) -> std::result::Result<(), Errno> {
-    symlinkat(text, at, name)?;
-    own(at, name, owner)
+fn link(at: BorrowedFd<'_>, text: &str, name: &str) -> std::result::Result<(), Errno> {
+    symlinkat(text, at, name)
 }
 
-fn node(
-    at: BorrowedFd<'_>,
-    name: &str,
-    kind: FileType,
-    mode: u32,
-    device: u64,
-    owner: Owner,
-) -> std::result::Result<(), Errno> {
-    mknodat(at, name, kind, Mode::from_raw_mode(mode), device)?;
-    own(at, name, owner)
+fn node(at: BorrowedFd<'_>, name: &str, kind: FileType, mode: u32, device: u64) -> std::result::Result<(), Errno> {
+    mknodat(at, name, kind, Mode::from_raw_mode(mode), device)
 }
 
 /// A file with its bytes.
-pub fn file(at: BorrowedFd<'_>, name: &str, mode: u32, bytes: &[u8], owner: Owner) -> std::result::Result<(), Errno> {
+fn file(at: BorrowedFd<'_>, name: &str, mode: u32, bytes: &[u8]) -> std::result::Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let f = openat(at, name, flags, Mode::from_raw_mode(0o600))?;
     let mut rest = bytes;
@@ -156,8 +176,7 @@ pub fn file(at: BorrowedFd<'_>, name: &str, mode: u32, bytes: &[u8], owner: Owne
         let n = rustix::io::retry_on_intr(|| rustix::io::write(&f, rest))?;
         rest = rest.get(n..).unwrap_or_default();
     }
-    rustix::fs::fchmod(&f, Mode::from_raw_mode(mode))?;
-    own(at, name, owner)
+    rustix::fs::fchmod(&f, Mode::from_raw_mode(mode))
 }
 
 /// The usual character devices and their numbers (linux/Documentation/admin-guide/devices.txt).
@@ -165,29 +184,23 @@ const DEVICES: [(&str, u32, u32); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
 /// Content of `/dev`.
-pub fn fill_dev(
-    at: BorrowedFd<'_>,
-    plan: &Plan,
-    console: bool,
-    kcore: bool,
-    owner: Owner,
-) -> std::result::Result<(), Errno> {
+pub fn fill_dev(at: BorrowedFd<'_>, plan: &Plan, console: bool, kcore: bool) -> std::result::Result<(), Errno> {
     for name in ["pts", "shm", "mqueue", "char"] {
-        dir(at, name, 0o755, owner)?;
+        dir(at, name, 0o755)?;
     }
     let mut devices: Vec<(&str, u32, u32)> = DEVICES.to_vec();
     if plan.extra_devices.contains(&"fuse") {
         devices.push(("fuse", 10, 229));
     }
     if plan.extra_devices.contains(&"net/tun") {
-        dir(at, "net", 0o755, owner)?;
+        dir(at, "net", 0o755)?;
         devices.push(("net/tun", 10, 200));
     }
     for (name, major, minor) in devices {
         // The host may keep a device from its users.
         let mode = rustix::fs::stat(format!("/dev/{name}")).map_or(0o666, |s| s.st_mode & 0o777);
-        node(at, name, FileType::CharacterDevice, mode, makedev(major, minor), owner)?;
-        link(at, &format!("../{name}"), &format!("char/{major}:{minor}"), owner)?;
+        node(at, name, FileType::CharacterDevice, mode, makedev(major, minor))?;
+        link(at, &format!("../{name}"), &format!("char/{major}:{minor}"))?;
     }
     for (name, text) in [
         ("fd", "/proc/self/fd"),
@@ -196,13 +209,13 @@ pub fn fill_dev(
         ("stderr", "/proc/self/fd/2"),
         ("ptmx", "pts/ptmx"),
     ] {
-        link(at, text, name, owner)?;
+        link(at, text, name)?;
     }
     if kcore {
-        link(at, "/proc/kcore", "core", owner)?;
+        link(at, "/proc/kcore", "core")?;
     }
     if console {
-        link(at, "pts/0", "console", owner)?;
+        link(at, "pts/0", "console")?;
     }
     Ok(())
 }
@@ -219,13 +232,15 @@ pub struct HostInfo<'a> {
     pub boot_id: String,
     /// Whether credentials are mounted below it.
     pub credentials: bool,
+    /// Whether a socket for the journal is mounted below it.
+    pub journal_socket: bool,
     /// Users of the host that are shown.
     pub users: &'a [BoundUser],
 }
 
 /// Content of `/run/host`.
-pub fn fill_run_host(at: BorrowedFd<'_>, info: &HostInfo<'_>, owner: Owner) -> std::result::Result<(), Errno> {
-    dir(at, "inaccessible", 0o555, owner)?;
+pub fn fill_run_host(at: BorrowedFd<'_>, info: &HostInfo<'_>) -> std::result::Result<(), Errno> {
+    dir(at, "inaccessible", 0o555)?;
     for (name, kind) in [
         ("reg", FileType::RegularFile),
         ("fifo", FileType::Fifo),
@@ -233,7 +248,7 @@ pub fn fill_run_host(at: BorrowedFd<'_>, info: &HostInfo<'_>, owner: Owner) -> s
         ("chr", FileType::CharacterDevice),
         ("blk", FileType::BlockDevice),
     ] {
-        let made = node(at, &format!("inaccessible/{name}"), kind, 0, makedev(0, 0), owner);
+        let made = node(at, &format!("inaccessible/{name}"), kind, 0, makedev(0, 0));
         let optional = matches!(kind, FileType::CharacterDevice | FileType::BlockDevice);
         match made {
             // Without CAP_MKNOD there are no such nodes to cover either.
@@ -241,34 +256,38 @@ pub fn fill_run_host(at: BorrowedFd<'_>, info: &HostInfo<'_>, owner: Owner) -> s
             r => r?,
         }
     }
-    dir(at, "inaccessible/dir", 0, owner)?;
-    dir(at, "incoming", 0o600, owner)?;
-    dir(at, "unix-export", 0o755, owner)?;
+    dir(at, "inaccessible/dir", 0)?;
+    dir(at, "incoming", 0o600)?;
+    dir(at, "unix-export", 0o755)?;
     if info.credentials {
-        dir(at, "credentials", 0o500, owner)?;
+        dir(at, "credentials", 0o500)?;
+    }
+    if info.journal_socket {
+        dir(at, "journal", 0o755)?;
+        file(at, "journal/socket", 0, b"")?;
     }
     if !info.users.is_empty() {
-        fill_users(at, info.users, owner)?;
+        fill_users(at, info.users)?;
     }
-    file(at, "os-release", 0o644, info.os_release, owner)?;
-    file(at, "container-manager", 0o444, format!("{}\n", info.manager).as_bytes(), owner)?;
-    file(at, "container-uuid", 0o444, format!("{}\n", info.uuid).as_bytes(), owner)?;
-    file(at, "proc-sys-kernel-random-boot-id", 0o444, format!("{}\n", info.boot_id).as_bytes(), owner)?;
-    node(at, "proc-kmsg", FileType::Fifo, 0o600, 0, owner)
+    file(at, "os-release", 0o644, info.os_release)?;
+    file(at, "container-manager", 0o444, format!("{}\n", info.manager).as_bytes())?;
+    file(at, "container-uuid", 0o444, format!("{}\n", info.uuid).as_bytes())?;
+    file(at, "proc-sys-kernel-random-boot-id", 0o444, format!("{}\n", info.boot_id).as_bytes())?;
+    node(at, "proc-kmsg", FileType::Fifo, 0o600, 0)
 }
 
 /// The records of users of the host, and where their homes are mounted.
-fn fill_users(at: BorrowedFd<'_>, users: &[BoundUser], owner: Owner) -> std::result::Result<(), Errno> {
-    dir(at, "home", 0o755, owner)?;
-    dir(at, "userdb", 0o755, owner)?;
+fn fill_users(at: BorrowedFd<'_>, users: &[BoundUser]) -> std::result::Result<(), Errno> {
+    dir(at, "home", 0o755)?;
+    dir(at, "userdb", 0o755)?;
     for user in users {
-        dir(at, &format!("home/{}", user.name), 0o755, owner)?;
+        dir(at, &format!("home/{}", user.name), 0o755)?;
         for Entry { name, kind } in entries(user) {
             let name = format!("userdb/{name}");
             match kind {
-                Kind::Public(bytes) => file(at, &name, 0o644, &bytes, owner)?,
-                Kind::Private(bytes) => file(at, &name, 0o600, &bytes, owner)?,
-                Kind::Link(to) => link(at, &to, &name, owner)?,
+                Kind::Public(bytes) => file(at, &name, 0o644, &bytes)?,
+                Kind::Private(bytes) => file(at, &name, 0o600, &bytes)?,
+                Kind::Link(to) => link(at, &to, &name)?,
             }
         }
     }
@@ -286,8 +305,9 @@ pub fn credentials(
     let what = "the credentials";
     let mount = make("ramfs", options, flags.difference(MountAttrFlags::MOUNT_ATTR_RDONLY), what)?;
     let fill = || {
+        let _acting = owner.act()?;
         let mode = rustix::fs::fstat(&mount)?.st_mode & 0o444;
-        credentials.iter().try_for_each(|(id, bytes)| file(mount.as_fd(), id, mode, bytes, owner))?;
+        credentials.iter().try_for_each(|(id, bytes)| file(mount.as_fd(), id, mode, bytes))?;
         own_top(mount.as_fd(), owner)
     };
     fill().map_err(failed(what))?;
@@ -301,9 +321,9 @@ fn own_top(at: BorrowedFd<'_>, owner: Owner) -> std::result::Result<(), Errno> {
 }
 
 /// Content of the tmpfs that a private `/sys` is put together on; `selinux` is the mount point of selinuxfs, if any.
-pub fn fill_sys(at: BorrowedFd<'_>, selinux: Option<&str>, owner: Owner) -> std::result::Result<(), Errno> {
+pub fn fill_sys(at: BorrowedFd<'_>, selinux: Option<&str>) -> std::result::Result<(), Errno> {
     for name in SYSFS_PARTS.iter().copied().chain(["fs", "fs/cgroup", "fs/bpf"]).chain(selinux) {
-        dir(at, name, 0o755, owner)?;
+        dir(at, name, 0o755)?;
     }
     Ok(())
 }
@@ -313,7 +333,7 @@ pub const SYSFS_PARTS: [&str; 6] = ["block", "bus", "class", "dev", "devices", "
 
 /// Content of a root directory that has nothing but `/usr`: what programs expect there (file-hierarchy(7)), and these
 /// links into `/usr`.
-pub fn fill_root(at: BorrowedFd<'_>, links: &[(&str, String)], owner: Owner) -> std::result::Result<(), Errno> {
+pub fn fill_root(at: BorrowedFd<'_>, links: &[(&str, String)]) -> std::result::Result<(), Errno> {
     for (name, mode) in [
         ("usr", 0o755),
         ("root", 0o750),
@@ -325,15 +345,15 @@ pub fn fill_root(at: BorrowedFd<'_>, links: &[(&str, String)], owner: Owner) -> 
         ("run", 0o755),
         ("tmp", 0o1777),
     ] {
-        dir(at, name, mode, owner)?;
+        dir(at, name, mode)?;
     }
-    links.iter().try_for_each(|(name, text)| link(at, text, name, owner))
+    links.iter().try_for_each(|(name, text)| link(at, text, name))
 }
 
 /// Content of the writable layer of a throw-away copy.
-pub fn fill_scratch(at: BorrowedFd<'_>, owner: Owner) -> std::result::Result<(), Errno> {
+pub fn fill_scratch(at: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
     for name in ["lower", "upper", "work", "root"] {
-        dir(at, name, 0o755, owner)?;
+        dir(at, name, 0o755)?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ pub use tree::Tree;
 
 use crate::error::{Code, Diagnostic, Result, Sourced};
 use crate::exec::{Init, Stager};
-use crate::image::{IdMap, LastLink, MapNamespace, SeenAs, SourceOwner, TreeOwner};
+use crate::image::{IdMap, LastLink, MapNamespace, SeenAs, SourceOwner, TreeOwner, TriedMap};
 use crate::model::{BindIdmap, Id128, UidRange};
 use crate::plan::{Action, Plan, Shared, UserNamespace};
 use crate::supervise::{StdioPlan, notify::NotifyServer, pty::Pty};
@@ -36,6 +36,8 @@ pub struct Context<'a> {
     pub tree: &'a Tree,
     /// The range of ids of the user namespace.
     pub range: Option<UidRange>,
+    /// A map of the tree's owners that was tried before.
+    pub tried: Cell<Option<TriedMap>>,
     /// The container's id.
     pub uuid: Id128,
     /// Where the payload's notifications arrive.
@@ -61,11 +63,11 @@ pub enum DevicePolicy {
     Missing,
 }
 
-/// A directory of the host that the container gets to see for its life.
+/// A directory or socket of the host that the container gets to see for its life.
 pub struct SharedDirectory {
     /// What it is.
     pub what: Shared,
-    /// The directory, in the host's mount namespace.
+    /// The directory or socket, in the host's mount namespace.
     pub directory: OwnedFd,
     /// Where the container sees it.
     pub target: PathBuf,
@@ -113,7 +115,12 @@ pub(crate) struct Inputs<'a> {
 pub fn run(plan: &Plan, context: &Context<'_>) -> Result<Prepared> {
     let console = context.stdio.fds.contains(&crate::supervise::Stdio::Console);
     let owners = context.range.and_then(|r| tree_map(plan, r));
-    let map = owners.as_ref().map(MapNamespace::new).transpose()?;
+    let tried = context.tried.take();
+    let map = owners.as_ref().map(|lines| match tried.and_then(|tried| tried.of(lines)) {
+        Some(namespace) => Ok(namespace),
+        None => MapNamespace::new(lines),
+    });
+    let map = map.transpose()?;
     let inputs = Inputs {
         context,
         console,
@@ -195,7 +202,10 @@ struct Namespaces {
 impl Namespaces {
     fn of(plan: &Plan) -> Self {
         let mut init = flags::NEWPID | flags::NEWIPC | flags::NEWUTS;
-        let mut join = flags::NEWIPC | flags::NEWCGROUP;
+        let mut join = flags::NEWIPC;
+        if plan.cgroup_namespace {
+            join |= flags::NEWCGROUP;
+        }
         if plan.user_namespace.is_some() {
             init |= flags::NEWUSER;
         }
@@ -224,6 +234,7 @@ impl Inputs<'_> {
             uuid: self.context.uuid.dashed(),
             boot_id: self.boot_id.clone(),
             credentials: !plan.credentials.is_empty(),
+            journal_socket: plan.forward_journal.is_some(),
             users: &plan.bound_users,
         }
     }
@@ -255,7 +266,9 @@ impl Inputs<'_> {
         match what {
             // What the host mounts there arrives, and nothing goes the other way.
             Shared::Incoming => mount_attr::make_slave(mount.as_fd(), Reach::Mount),
-            Shared::UnixExport | Shared::Journal => mount_attr::make_private(mount.as_fd(), Reach::Mount),
+            Shared::UnixExport | Shared::Journal | Shared::JournalSocket => {
+                mount_attr::make_private(mount.as_fd(), Reach::Mount)
+            }
         }
         .map_err(fail)?;
         let clear = MountAttrFlags::MOUNT_ATTR_RDONLY.difference(attributes);

@@ -49,7 +49,10 @@ pub fn compile(inputs: &Inputs<'_>, m: &MountStep, asked: &Asked<'_>, out: &mut 
         (false, BindSource::Host(path)) => made.upper_of_host(path)?,
         (false, BindSource::Image(path)) => made.upper_inside(path)?,
     };
-    let names: Vec<&str> = made.layers.iter().rev().filter_map(|l| l.at.to_str().ok()).collect();
+    let names = made.layers.iter().rev().map(|layer| layer.at.as_c_str());
+    // An empty layer is one all the same: the kernel takes no overlay of a single one.
+    let empty = (asked.read_only && *asked.upper == BindSource::Temporary).then_some(UPPER);
+    let names: Vec<&str> = empty.into_iter().chain(names).filter_map(|name| name.to_str().ok()).collect();
     let lowerdir = CString::new(names.join(":")).unwrap_or_default();
     let layers = made.layers;
     let scratch = scratch(inputs, &layers, &top, &m.target)?;
@@ -70,13 +73,13 @@ pub fn compile(inputs: &Inputs<'_>, m: &MountStep, asked: &Asked<'_>, out: &mut 
 fn scratch(inputs: &Inputs<'_>, layers: &[Layer], top: &Top, target: &Path) -> Result<OwnedFd> {
     let what = format!("the overlay of {}", target.display());
     let owner = inputs.owner();
-    fs::tmpfs(inputs.options("mode=0755"), rustix::mount::MountAttrFlags::empty(), &what, owner, |at| {
-        layers.iter().try_for_each(|layer| fs::directory(at, &layer.at, owner))?;
+    fs::filled_tmpfs(inputs.options("mode=0755"), rustix::mount::MountAttrFlags::empty(), &what, owner, |at| {
+        layers.iter().try_for_each(|layer| fs::directory(at, &layer.at))?;
         match top {
-            Top::ReadOnly => Ok(()),
-            Top::Temporary => [UPPER, WORK].iter().try_for_each(|name| fs::directory(at, name, owner)),
+            Top::ReadOnly => fs::directory(at, UPPER),
+            Top::Temporary => [UPPER, WORK].iter().try_for_each(|name| fs::directory(at, name)),
             Top::Kept { name, work, .. } => {
-                fs::directory(at, UPPER_HOLDER, owner)?;
+                fs::directory(at, UPPER_HOLDER)?;
                 let below = |name: &CStr| [UPPER_HOLDER.to_bytes(), b"/", name.to_bytes()].concat();
                 rustix::fs::symlinkat(below(name).as_slice(), at, UPPER)?;
                 rustix::fs::symlinkat(below(work).as_slice(), at, WORK)

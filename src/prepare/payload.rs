@@ -3,10 +3,10 @@
 
 use super::Context;
 use crate::error::{Code, Diagnostic, Result};
-use crate::exec::{Handover, Init, Stdio, Stub};
+use crate::exec::{Handover, Home, Init, Stdio, Stub};
 use crate::image::{UserIdentity, group_ids, resolve_user};
 use crate::model::StartMode;
-use crate::plan::{Plan, Process, Shared};
+use crate::plan::{MissingHome, Plan, Process, Shared};
 use crate::supervise::{Stdio as Wanted, StdioPlan, pty::Pty};
 use crate::sys::caps::Sets;
 use crate::sys::exec::StringArray;
@@ -70,7 +70,7 @@ pub fn init(
     let c = &plan.capabilities;
     Ok(Init {
         user_namespace: plan.user_namespace.is_some(),
-        cgroup_namespace: true,
+        cgroup_namespace: plan.cgroup_namespace,
         incoming: context
             .shared
             .iter()
@@ -88,6 +88,7 @@ pub fn init(
             .collect(),
         console: pty.map(|p| c_string(OsStr::new(&format!("/dev/pts/{}", p.number)))).transpose()?,
         stdio: relays.fds,
+        home: home(plan, user)?,
         directory,
         filter: plan.filter.as_ref().map(|f| f.0.clone()),
         capabilities: (
@@ -110,6 +111,19 @@ pub fn init(
         argvs,
         env: StringArray::new(env),
     })
+}
+
+/// What Debian's users without a home have; it must not exist (base-passwd, users-and-groups.txt).
+const NO_HOME: &str = "/nonexistent";
+
+fn home(plan: &Plan, user: &UserIdentity) -> Result<Option<Home>> {
+    let optional = match plan.process.missing_home {
+        MissingHome::Left => return Ok(None),
+        MissingHome::MadeIfPossible if user.home == Path::new(NO_HOME) => return Ok(None),
+        MissingHome::MadeIfPossible => true,
+        MissingHome::Made => false,
+    };
+    Ok(Some(Home { path: c_string(user.home.as_os_str())?, owner: (user.uid, user.gid), optional }))
 }
 
 fn shell(p: &Process) -> bool {

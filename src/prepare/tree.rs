@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The tree of the container: opened once, locked, then only used by descriptor.
 
-use crate::error::{Code, Diagnostic, Origin, Result};
+use crate::error::{Code, Diagnostic, Origin, Result, ran_out};
 use crate::image::{
-    Crossing, ImageRoot, MapNamespace, MountsBelow, TreeLock, copy_tree, lock_tree, make_from_template,
-    unmappable_mounts,
+    Crossing, ImageRoot, MapNamespace, MountsBelow, TreeLock, Trial, copy_tree, lock_tree, make_from_template, try_map,
 };
 use crate::plan::Plan;
 use crate::sys::btrfs::is_subvolume;
@@ -195,7 +194,11 @@ impl Tree {
     fn unmappable(&self, errno: Errno, reach: Reach) -> Diagnostic {
         let what = format!("cannot map the owners of the tree {}", self.path.display());
         let d = Diagnostic::new(Code::IdRange, what).errno(errno).origin(&self.origin);
-        let named = unmappable_mounts(self.fd.as_fd(), mounts_below(reach), None).into_iter().fold(d, Diagnostic::note);
+        if ran_out(errno) {
+            return d;
+        }
+        let tried = try_map(self.fd.as_fd(), mounts_below(reach), None);
+        let named = tried.map(Trial::unmappable).unwrap_or_default().into_iter().fold(d, Diagnostic::note);
         named.help("use --private-users=no, or a tree on another file system")
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Other processes' place in job control, as proc_pid_stat(5) shows it.
 
+use crate::sys::proc_pid::Stat;
 use rustix::fs::{Dev, makedev};
 
 /// Deeper than any line of ancestors is likely to be.
@@ -22,16 +23,18 @@ pub(super) struct Job {
 impl Job {
     /// Of a process that runs; `None` where /proc does not show it.
     pub(super) fn of(pid: i32) -> Option<Self> {
-        Self::parse(&String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/stat")).ok()?))
+        Self::parse(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    fn parse(text: &str) -> Option<Self> {
-        let (start, rest) = text.rsplit_once(") ")?;
-        let command = start.split_once('(')?.1.to_owned();
-        let mut numbers = rest.split(' ').skip(1).map(str::parse::<i32>);
-        let mut next = || numbers.next()?.ok();
-        let (parent, group, _session, terminal, foreground) = (next()?, next()?, next()?, next()?, next()?);
-        Some(Self { command, parent, group, terminal: terminal.cast_unsigned(), foreground })
+    fn parse(text: &[u8]) -> Option<Self> {
+        let stat = Stat::parse(text)?;
+        Some(Self {
+            command: String::from_utf8_lossy(stat.command).into_owned(),
+            parent: stat.number(4)?,
+            group: stat.number(5)?,
+            terminal: stat.number::<i32>(7)?.cast_unsigned(),
+            foreground: stat.number(8)?,
+        })
     }
 
     /// Whether it has its controlling terminal in the foreground.
@@ -65,13 +68,13 @@ mod tests {
 
     #[test]
     fn stat_of_a_process() {
-        let text = "357 (a) b (c) S 17 18 19 1082210 20 4194304 0 0";
+        let text = b"357 (a) b (c) S 17 18 19 1082210 20 4194304 0 0";
         let job = Job::parse(text).unwrap();
         assert_eq!((job.command.as_str(), job.parent, job.is_in_foreground()), ("a) b (c", 17, false));
         assert_eq!(job.terminal(), makedev(131, 354));
-        assert!(Job::parse("1 (x) R 1 5 5 34816 5 0").unwrap().is_in_foreground());
+        assert!(Job::parse(b"1 (x) R 1 5 5 34816 5 0").unwrap().is_in_foreground());
         for wrong in ["", "357 (x) S 17", "357 x S 1 2 3 4 5", "1 (x) S 1 2 3 4 five"] {
-            assert_eq!(Job::parse(wrong), None, "{wrong}");
+            assert_eq!(Job::parse(wrong.as_bytes()), None, "{wrong}");
         }
         let own = Job::of(std::process::id() as i32).unwrap();
         assert_eq!(own.parent, std::os::unix::process::parent_id() as i32);

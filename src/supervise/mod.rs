@@ -3,14 +3,14 @@
 //! plugged in as a [`Source`]. One thread.
 
 mod console;
-mod dress;
+pub mod dress;
 mod event;
 mod flow;
-mod hotkeys;
+pub mod hotkeys;
 mod job;
 pub mod notify;
 mod outcome;
-mod painter;
+pub mod painter;
 pub mod pty;
 mod signals;
 mod stdio;
@@ -33,6 +33,7 @@ pub use terminal::{Position, SavedState, Terminal, USUAL_SIZE, position, size_fr
 
 use crate::error::{Code, Diagnostic, Result};
 use crate::sys::child::{self, Ending, Which, Zombie};
+use crate::sys::proc_pid::signals;
 use console::Flushed;
 use rustix::io::Errno;
 use signals::Notice;
@@ -333,12 +334,8 @@ impl Supervisor<'_, '_, '_> {
 /// Whether the process handles or blocks the signal (`SigCgt`, `SigBlk` of proc_pid_status(5)). If that cannot be seen,
 /// it is taken to listen: then it is asked first.
 fn listens(pid: i32, signal: SignalNumber) -> Listens {
-    let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { return Listens::Yes };
-    let mask = |key: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(key))?;
-        u64::from_str_radix(line.trim(), 16).ok()
-    };
-    match (mask("SigCgt:"), mask("SigBlk:")) {
+    let Ok(status) = std::fs::read(format!("/proc/{pid}/status")) else { return Listens::Yes };
+    match (signals(&status, "SigCgt:"), signals(&status, "SigBlk:")) {
         (Some(caught), Some(blocked)) if (caught | blocked) & (1 << (signal.number() - 1)) == 0 => Listens::No,
         _ => Listens::Yes,
     }

@@ -71,14 +71,20 @@ struct Word {
 /// Drops from the bounding set whatever `keep` lacks. Needs CAP_SETPCAP for each that is there.
 pub fn limit_bounding(keep: u64) -> Result<(), Failed> {
     for number in (0..=HIGHEST).filter(|n| keep & (1 << n) == 0) {
-        match prctl(PR_CAPBSET_READ, number as usize, 0) {
+        let dropped = match prctl(PR_CAPBSET_DROP, number as usize, 0) {
+            // Without CAP_SETPCAP, which is looked at first, what is not there need not be dropped.
+            Err(Errno::PERM) => prctl(PR_CAPBSET_READ, number as usize, 0).and_then(|there| match there {
+                0 => Ok(0),
+                _ => Err(Errno::PERM),
+            }),
+            dropped => dropped,
+        };
+        match dropped {
+            Ok(_) => {}
             // The kernel has none of this number, hence none above it. Every kernel that runs this program has the others.
             Err(Errno::INVAL) if number > NEWEST_NEEDED => break,
-            Ok(0) => continue,
-            Ok(_) => {}
             Err(errno) => return Err(Failed::Bounding(number as u8, errno)),
         }
-        prctl(PR_CAPBSET_DROP, number as usize, 0).map_err(|errno| Failed::Bounding(number as u8, errno))?;
     }
     Ok(())
 }

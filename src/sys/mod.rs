@@ -18,6 +18,7 @@ pub mod mount_setattr;
 pub mod net;
 pub mod ofd_lock;
 pub mod own_arguments;
+pub mod proc_pid;
 pub mod process;
 pub mod programs;
 pub mod seccomp;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The arguments of this process as everybody sees them in `/proc/self/cmdline` (proc_pid_cmdline(5)).
 
+use super::proc_pid::Stat;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 
@@ -44,11 +45,8 @@ pub fn hide(hide: impl FnOnce(&[&[u8]]) -> Vec<Range<usize>>) -> io::Result<()> 
 
 /// `arg_start` and `arg_end`, the 48th and 49th field of proc_pid_stat(5).
 fn area(stat: &[u8]) -> Option<Range<usize>> {
-    // The second field is in parentheses and may hold anything.
-    let after = stat.iter().rposition(|b| *b == b')')? + 1;
-    let text = std::str::from_utf8(&stat[after..]).ok()?;
-    let mut fields = text.split_ascii_whitespace().skip(48 - 3).map(|f| f.parse::<usize>().ok());
-    let (start, end) = (fields.next()??, fields.next()??);
+    let stat = Stat::parse(stat)?;
+    let (start, end) = (stat.number(48)?, stat.number(49)?);
     (start <= end).then_some(start..end)
 }
 

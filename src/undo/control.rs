@@ -100,7 +100,7 @@ impl Control {
         let answer = match rustix::net::recv(caller, &mut request[..], RecvFlags::TRUNC) {
             Err(Errno::AGAIN | Errno::INTR) => return,
             Err(_) | Ok((_, 0)) => None,
-            Ok((_, length)) => Some(reply(request.get(..length), status).to_string()),
+            Ok((_, length)) => Some(answer_to(request.get(..length), status).to_string()),
         };
         let sent = answer.map(|text| rustix::net::send(caller, text.as_bytes(), SendFlags::NOSIGNAL));
         if !matches!(sent, Some(Ok(_))) {
@@ -117,10 +117,14 @@ impl AsFd for Control {
     }
 }
 
-/// The answer to a request; `None` is one that was too long.
-fn reply(request: Option<&[u8]>, status: &impl Fn() -> Value) -> Value {
+/// The answer to a request; `None` is one that was too long. `status` makes the answer to `Status`.
+pub fn answer_to(request: Option<&[u8]>, status: &impl Fn() -> Value) -> Value {
     let error = |text: String| json!({"version": VERSION, "error": text});
     let Some(request) = request else { return error(format!("a request has at most {MAX_REQUEST} bytes")) };
+    // A list of the fields' values would do for serde.
+    if !request.trim_ascii_start().starts_with(b"{") {
+        return error("not a request: it is no JSON object".into());
+    }
     match serde_json::from_slice::<Request>(request) {
         Err(problem) => error(format!("not a request: {problem}")),
         Ok(Request { version, .. }) if version != VERSION => error(format!("version {VERSION} is spoken here")),

@@ -98,18 +98,23 @@ impl Undo {
     }
 
     /// Runs every release, the youngest first, and ends the keeper. A failure keeps none of the others from running;
-    /// all failures are returned.
+    /// all failures are returned. The keeper is not told of each: killed now, this process leaves it to run some twice.
     pub fn run(&mut self) -> Vec<Diagnostic> {
         let mut failures = Vec::new();
-        while let Some(entry) = self.entries.pop() {
-            let ticket = entry.ticket;
-            if let Err(error) = perform(entry.release, PATIENCE) {
-                failures.push(left_over(error, &entry.words));
-            }
-            self.tell_released(ticket);
-        }
+        // Behind the locks that came first somebody else may already be: nothing is run twice from there on.
+        let guards = self.entries.iter().take_while(|entry| matches!(entry.release, Release::Unlock(_))).count();
+        self.run_down_to(guards, &mut failures);
         failures.extend(self.keeper.take().and_then(|keeper| keeper.finish().err()));
+        self.run_down_to(0, &mut failures);
         failures
+    }
+
+    fn run_down_to(&mut self, left: usize, failures: &mut Vec<Diagnostic>) {
+        for Entry { release, words, .. } in self.entries.split_off(left).into_iter().rev() {
+            if let Err(error) = perform(release, PATIENCE) {
+                failures.push(left_over(error, &words));
+            }
+        }
     }
 
     /// The entries that a later process can run, in order of acquisition, for the record.

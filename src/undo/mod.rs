@@ -15,7 +15,7 @@ mod recover;
 mod release;
 mod runtime_dir;
 
-pub use control::Control;
+pub use control::{Control, answer_to};
 pub use keeper::{Keeper, Occupied};
 pub use list::{Ticket, Undo};
 pub use perform::kill_process;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Processes that are told apart although pids are used again.
 
-use crate::sys::small_file;
+use crate::sys::{proc_pid, small_file};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -69,15 +69,10 @@ struct Stat {
 }
 
 fn stat(pid: i32) -> io::Result<Option<Stat>> {
-    small_file::read(format!("/proc/{pid}/stat")).map(|text| parse(&text))
-}
-
-fn parse(text: &[u8]) -> Option<Stat> {
-    // The name stands in brackets and may hold anything, brackets and line ends included.
-    let end = text.iter().rposition(|byte| *byte == b')')?;
-    let mut fields = std::str::from_utf8(&text[end + 1..]).ok()?.split_ascii_whitespace();
-    let state = fields.next()?.chars().next()?;
-    Some(Stat { state, start_time: fields.nth(18)?.parse().ok()? })
+    small_file::read(format!("/proc/{pid}/stat")).map(|text| {
+        let stat = proc_pid::Stat::parse(&text)?;
+        Some(Stat { state: stat.state()?, start_time: stat.number(22)? })
+    })
 }
 
 #[cfg(test)]

@@ -50,8 +50,8 @@ fn in_files(name: &str) -> Found {
 }
 
 /// The part of a user record (systemd.io/USER_RECORD) that is passed on; the group has no name yet. What the record says
-/// of this machine alone comes before what it says in general.
-fn of_record(record: &Value, machine: Option<Id128>) -> std::result::Result<HostUser, &'static str> {
+/// of this machine alone comes before what it says in general. The error says why it is none.
+pub fn of_record(record: &Value, machine: Option<Id128>) -> std::result::Result<HostUser, &'static str> {
     let here = machine.and_then(|id| record.get("binding")?.get(id.plain()));
     let find = |key: &str| here.and_then(|h| h.get(key)).or_else(|| record.get(key));
     let id = |key| find(key).and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
@@ -100,6 +100,11 @@ impl Taken {
     pub fn in_image(root: &ImageRoot, names: &[&str]) -> Result<Self> {
         let passwd = root.read_file(Path::new(PASSWD), DATABASE_MAX)?.unwrap_or_default();
         let group = root.read_file(Path::new(GROUP), DATABASE_MAX)?.unwrap_or_default();
+        Ok(Self::of(&passwd, &group, names))
+    }
+
+    /// The same by the bytes of the two files.
+    pub fn of(passwd: &[u8], group: &[u8], names: &[&str]) -> Self {
         let mut taken = Self::default();
         for line in passwd.split(|&b| b == b'\n') {
             let Some([name, _, uid, ..]) = fields::<7>(line) else { continue };
@@ -111,7 +116,7 @@ impl Taken {
             taken.groups.extend(asked(names, name));
             taken.ids.extend(parse_id(gid).filter(|id| IDS.contains(id)));
         }
-        Ok(taken)
+        taken
     }
 }
 

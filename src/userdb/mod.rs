@@ -2,11 +2,11 @@
 //! Users of the host that a container gets to see: looked up on the host, and written down as records that nss-systemd(8)
 //! and systemd-userdbd.service(8) of the container read below `/run/host/userdb`.
 
-mod files;
+pub mod files;
 mod lookup;
 mod record;
 
-pub use lookup::{Taken, look_up};
+pub use lookup::{Taken, look_up, of_record};
 pub use record::{Entry, Kind, entries};
 
 use crate::error::Origin;

@@ -2,12 +2,10 @@
 # shellcheck shell=bash
 # bed install SUITE PACKAGE…: Debian packages into a running host. It has no network: they come in from this machine.
 
-bed_install() {
-    local suite=$1 root resolv status=0
+# install_into ROOT PACKAGE…: into a root file system, with this machine's network.
+install_into() {
+    local root=$1 resolv=${1%/*}/resolv.conf status=0
     shift
-    need_root
-    bed_pid "$suite" >/dev/null || die "$(bed_name "$suite") is not running: bed up $suite"
-    root=$(bed_state "$suite")/root resolv=$(bed_state "$suite")/resolv.conf
     rm -rf "$resolv"
     if [ -L "$root/etc/resolv.conf" ] || [ -e "$root/etc/resolv.conf" ]; then
         mv "$root/etc/resolv.conf" "$resolv"
@@ -21,4 +19,12 @@ bed_install() {
         mv "$resolv" "$root/etc/resolv.conf"
     fi
     return $status
+}
+
+bed_install() {
+    local suite=$1
+    shift
+    need_root
+    bed_pid "$suite" >/dev/null || die "$(bed_name "$suite") is not running: bed up $suite"
+    install_into "$(bed_state "$suite")/root" "$@"
 }

@@ -9,7 +9,7 @@ BED_SUITES=(bookworm trixie sid)
 TREE_PACKAGES=systemd,systemd-sysv,dbus,libpam-systemd,login,passwd,util-linux,procps,iproute2
 
 HOST_PACKAGES=$TREE_PACKAGES,systemd-container,strace,crun,bubblewrap,busybox-static,jq,sudo,nftables,acl,attr
-HOST_PACKAGES+=,e2fsprogs,libcap2-bin,libnss-myhostname
+HOST_PACKAGES+=,e2fsprogs,libcap2-bin,libnss-myhostname,systemd-journal-remote
 
 # Documentation and translations are a third of the size and nobody reads them here.
 DPKG_OPTIONS=(

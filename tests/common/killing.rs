@@ -23,6 +23,8 @@ const STUBBORN: &str = "trap '' HUP INT QUIT TERM; setsid sh -c 'trap \"\" HUP I
 struct Scene {
     options: Vec<String>,
     words: Vec<String>,
+    /// Called as systemd-nspawn.
+    nspawn: bool,
 }
 
 /// A tree that runs the host's programs: setpriv(1) is needed, which busybox's cannot replace.
@@ -41,18 +43,20 @@ fn scenes(options: &[&str]) -> Vec<Scene> {
     let scene = |more: &[&str], words: &[&str]| Scene {
         options: options.iter().chain(more).map(|s| s.to_string()).collect(),
         words: words.iter().map(|s| s.to_string()).collect(),
+        nspawn: false,
     };
     let setpriv = ["/usr/bin/setpriv", "--pdeathsig", "clear", "sh", "-c", STUBBORN];
     vec![
         scene(&[], &["sh", "-c", "echo up; sleep 600"]),
         scene(&["--bind-ro=/usr"], &setpriv),
         scene(&["--user=user"], &["/opt/sh", "-c", "echo up; exec /opt/sleep 600"]),
-        scene(&["--as-pid2", "--private-users=no"], &["sh", "-c", "echo up; sleep 600"]),
+        Scene { nspawn: true, ..scene(&["--as-pid2", "--pipe"], &["sh", "-c", "echo up; sleep 600"]) },
     ]
 }
 
-fn program(case: &Case, tree: &Path, scene: &Scene) -> Program {
-    case.spawn().arg("-D").arg(tree).args(["-M", NAME]).args(&scene.options).args(&scene.words)
+fn program(case: &Case, tree: &Path, scene: &Scene) -> Result<Program, Reason> {
+    let program = if scene.nspawn { case.spawn_as_nspawn()? } else { case.spawn() };
+    Ok(program.arg("-D").arg(tree).args(["-M", NAME]).args(&scene.options).args(&scene.words))
 }
 
 /// Everything of it must be gone soon.
@@ -93,7 +97,7 @@ pub fn supervisor(case: &mut Case, options: &[&str]) -> Outcome {
     let tree = tree(case)?;
     let scenes = scenes(options);
     for scene in &scenes {
-        let mut first = Background::start(&program(case, &tree, scene), case.dir(), "first")?;
+        let mut first = Background::start(&program(case, &tree, scene)?, case.dir(), "first")?;
         first.expect("up", START)?;
         first.signal(Signal::TERM)?;
         // The stubborn one is killed in the end.
@@ -111,7 +115,7 @@ pub fn supervisor(case: &mut Case, options: &[&str]) -> Outcome {
         // Numerical Recipes' generator: enough to spread moments.
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let moment = Duration::from_micros(u64::from(random >> 16) * 2);
-        let mut running = Background::start(&program(case, &tree, scene), case.dir(), "doomed")?;
+        let mut running = Background::start(&program(case, &tree, scene)?, case.dir(), "doomed")?;
         if round % 3 == 2 {
             running.expect("up", START)?;
         }
@@ -138,7 +142,7 @@ pub fn both(case: &mut Case, options: &[&str]) -> Outcome {
         next().run().expect_code(0);
         leftovers::processes(GONE);
         let before = HostState::take(case.dir());
-        let mut running = Background::start(&program(case, &tree, scene), case.dir(), &format!("both{n}"))?;
+        let mut running = Background::start(&program(case, &tree, scene)?, case.dir(), &format!("both{n}"))?;
         running.expect("up", START)?;
         // Stopped, it cannot start another keeper.
         running.signal(Signal::STOP)?;
@@ -159,7 +163,7 @@ pub fn keeper_is_replaced(case: &mut Case) -> Outcome {
     let tree = tree(case)?;
     let scene = &scenes(&[])[1];
     let before = HostState::take(case.dir());
-    let mut running = Background::start(&program(case, &tree, scene), case.dir(), "keeper")?;
+    let mut running = Background::start(&program(case, &tree, scene)?, case.dir(), "keeper")?;
     running.expect("up", START)?;
     let old = running.await_children("(spawn-keeper)", 1);
     assert_eq!(old.len(), 1);
@@ -187,11 +191,15 @@ pub fn hup_quit_and_term_are_orderly(case: &mut Case) -> Outcome {
     leftovers::adopt_orphans()?;
     let tree = tree(case)?;
     let listening = "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.1; done";
-    let scene = |script: &str| Scene { options: Vec::new(), words: ["sh", "-c", script].map(String::from).into() };
-    program(case, &tree, &scene("true")).run().expect_code(0);
+    let scene = |script: &str| Scene {
+        options: Vec::new(),
+        words: ["sh", "-c", script].map(String::from).into(),
+        nspawn: false,
+    };
+    program(case, &tree, &scene("true"))?.run().expect_code(0);
     let before = HostState::take(case.dir());
     for signal in [Signal::HUP, Signal::QUIT, Signal::TERM] {
-        let mut running = Background::start(&program(case, &tree, &scene(listening)), case.dir(), "orderly")?;
+        let mut running = Background::start(&program(case, &tree, &scene(listening))?, case.dir(), "orderly")?;
         running.expect("up", START)?;
         running.signal(signal)?;
         let status = running.wait(Duration::from_secs(5))?;
@@ -203,7 +211,7 @@ pub fn hup_quit_and_term_are_orderly(case: &mut Case) -> Outcome {
         );
         assert_gone(&before, &tree, &format!("{signal:?}"))?;
 
-        let mut deaf = Background::start(&program(case, &tree, &scene("echo up; sleep 600")), case.dir(), "deaf")?;
+        let mut deaf = Background::start(&program(case, &tree, &scene("echo up; sleep 600"))?, case.dir(), "deaf")?;
         deaf.expect("up", START)?;
         deaf.signal(signal)?;
         deaf.wait(Duration::from_secs(5))?;

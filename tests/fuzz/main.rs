@@ -2,8 +2,9 @@
 //! Mutated inputs for every reader of foreign bytes ([`bodies`]): no panic, no hang, bounded memory, whatever the bytes. The
 //! corpus is `tests/corpus/NAME`; what once broke something belongs there.
 //!
-//! `SPAWN_FUZZ_RUNS` is the number of inputs that a cheap body gets (1000), `SPAWN_FUZZ_SECONDS` the time for each body
-//! instead, `SPAWN_FUZZ_BODY` names one body, `SPAWN_FUZZ_SEED` is the seed (1).
+//! `SPAWN_FUZZ_RUNS` is the number of inputs that a cheap body gets (5000), `SPAWN_FUZZ_SECONDS` the time for each body
+//! instead, `SPAWN_FUZZ_BODY` names one body, `SPAWN_FUZZ_SEED` is the seed (1), `SPAWN_FUZZ_FOUND` a folder for the input
+//! that broke one.
 
 mod bodies;
 mod mutate;
@@ -11,12 +12,14 @@ mod mutate;
 use bodies::{BODIES, Body};
 use mutate::Mutator;
 use rustix::thread::ClockId;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, Once, PoisonError};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-/// One input may take this long, even on a busy machine: what is superlinear takes longer.
+/// One input may take this long of the processor's time.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// An input that takes this long is told of and ends the tests.
 const HANGS: Duration = Duration::from_secs(20);
@@ -42,62 +45,80 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     files.iter().map(|file| std::fs::read(file).unwrap()).collect()
 }
 
-/// What is being tried, since when.
-static NOW: Mutex<Option<(&str, Instant, Vec<u8>)>> = Mutex::new(None);
+/// Leaves the input that broke a body in `$SPAWN_FUZZ_FOUND`.
+fn keep(name: &str, input: &[u8]) {
+    if let Some(folder) = std::env::var_os("SPAWN_FUZZ_FOUND") {
+        let file = Path::new(&folder).join(format!("{name}-{}", std::process::id()));
+        std::fs::write(&file, input).unwrap_or_else(|e| eprintln!("{}: {e}", file.display()));
+    }
+}
+
+/// What a thread tries, since when.
+struct Trial {
+    thread: ThreadId,
+    name: &'static str,
+    since: Instant,
+    input: Vec<u8>,
+}
+
+static NOW: Mutex<Vec<Trial>> = Mutex::new(Vec::new());
 
 /// Ends the process when an input hangs: nothing else can.
 fn watch() {
-    std::thread::spawn(|| {
-        loop {
-            std::thread::sleep(Duration::from_secs(1));
-            if let Ok(now) = NOW.lock()
-                && let Some((name, since, input)) = &*now
-                && since.elapsed() > HANGS
-            {
-                eprintln!("{name} hangs with b\"{}\"", input.escape_ascii());
-                std::process::exit(101);
-            }
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+        let now = NOW.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(trial) = now.iter().find(|trial| trial.since.elapsed() > HANGS) {
+            keep(trial.name, &trial.input);
+            eprintln!("{} hangs with b\"{}\"", trial.name, trial.input.escape_ascii());
+            std::process::exit(101);
         }
-    });
+    }
 }
 
-/// Tries one input; panics with it.
-fn attempt(body: &Body, input: &[u8], seed: u64) {
-    let start = Instant::now();
-    *NOW.lock().unwrap() = Some((body.name, start, input.to_vec()));
+/// Tries one input; panics with it. Returns the time that it took.
+fn attempt(body: &Body, input: &[u8], seed: u64) -> Duration {
+    static WATCHED: Once = Once::new();
+    WATCHED.call_once(|| drop(std::thread::spawn(watch)));
+    let thread = std::thread::current().id();
+    let trials = || NOW.lock().unwrap_or_else(PoisonError::into_inner);
+    trials().push(Trial { thread, name: body.name, since: Instant::now(), input: input.to_vec() });
+    let before = used();
     let result = catch_unwind(AssertUnwindSafe(|| (body.run)(input)));
-    let took = start.elapsed();
-    *NOW.lock().unwrap() = None;
+    let took = used() - before;
+    trials().retain(|trial| trial.thread != thread);
     let verdict = match result {
         Err(_) => "panics",
         Ok(()) if took > PATIENCE => "is slow",
         Ok(()) if peak() > MEMORY => "takes too much memory",
-        Ok(()) => return,
+        Ok(()) => return took,
     };
+    keep(body.name, input);
     let shown = input[..input.len().min(2000)].escape_ascii();
     let size = input.len();
     panic!("{} {verdict} ({took:?}, {} KiB), SPAWN_FUZZ_SEED={seed}, {size} bytes: b\"{shown}\"", body.name, peak());
 }
 
-/// The time that this process has used, which others on the machine do not lengthen.
+/// The time that this thread has used, which others on the machine do not lengthen.
 fn used() -> Duration {
-    let now = rustix::time::clock_gettime(ClockId::ProcessCPUTime);
+    let now = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
 #[test]
 fn mutated_inputs_neither_panic_nor_hang() {
     let seed = number("SPAWN_FUZZ_SEED").unwrap_or(1);
-    let runs = number("SPAWN_FUZZ_RUNS").unwrap_or(1000);
+    let runs = number("SPAWN_FUZZ_RUNS").unwrap_or(5000);
     let seconds = number("SPAWN_FUZZ_SECONDS").map(Duration::from_secs);
     let only = std::env::var("SPAWN_FUZZ_BODY").ok();
     assert!(only.as_ref().is_none_or(|only| BODIES.iter().any(|body| body.name == only)), "no such body: {only:?}");
     let dictionary = bodies::dictionary();
-    watch();
     let mut total = 0;
     for body in BODIES.iter().filter(|body| only.as_ref().is_none_or(|only| body.name == only)) {
         let corpus = corpus(body.name);
-        corpus.iter().for_each(|input| attempt(body, input, seed));
+        for input in &corpus {
+            attempt(body, input, seed);
+        }
         let mut mutator = Mutator::new(seed, &corpus, &dictionary);
         let (start, before) = (Instant::now(), used());
         let wanted = runs * u64::from(body.share) / 100;
@@ -125,17 +146,87 @@ fn every_body_has_a_corpus() {
     BODIES.iter().for_each(|body| assert!(!corpus(body.name).is_empty(), "{}", body.name));
 }
 
-/// Ten times the input may take ten times as long, not a hundred.
+/// How many times longer an input is made.
+const LONGER: usize = 8;
+/// How much more than in proportion it may take: a quadratic reader takes [`LONGER`] times more.
+const LEEWAY: u32 = 3;
+/// What is too short to be measured, next to it.
+const UNCLEAR: Duration = Duration::from_millis(5);
+/// Inputs of this length are long enough, whatever they take.
+const LONG: usize = 16 << 10;
+
+/// The least time that the body takes for the input.
+fn least(body: &Body, input: &[u8]) -> Duration {
+    attempt(body, input, 0).min(attempt(body, input, 0))
+}
+
+/// Fails when the body takes more than its share of time for a longer input. `made` makes the input of so many parts.
+fn is_linear(body: &Body, made: &dyn Fn(usize) -> Vec<u8>) {
+    let fixed = least(body, &made(1));
+    let mut parts = 1;
+    let short = loop {
+        let (input, clear) = (made(parts), (2 * fixed).max(UNCLEAR / 5));
+        let took = least(body, &input);
+        if took > clear || input.len() >= LONG {
+            break took;
+        }
+        parts *= 2;
+    };
+    let limit = LONGER as u32 * LEEWAY * short + UNCLEAR;
+    let long = made(parts * LONGER);
+    let took = least(body, &long);
+    let (name, was) = (body.name, long.len() / LONGER);
+    assert!(
+        took < limit,
+        "{name}: {took:?} for {} bytes, {short:?} for {was}: {:?}",
+        long.len(),
+        &made(1).escape_ascii()
+    );
+}
+
+/// An input that is [`LONGER`] times as long takes about that many times the time, and not the square of it.
 #[test]
 fn long_inputs_take_time_in_proportion() {
     for body in BODIES {
-        for input in corpus(body.name) {
-            let times = 400 * body.share.max(10) as usize / (input.len() + 1);
-            attempt(body, &input.repeat(times), 0);
+        let before = used();
+        for input in corpus(body.name).into_iter().filter(|input| !input.is_empty()) {
+            is_linear(body, &|times| input.repeat(times));
         }
+        println!("{:12} {:?}", body.name, used() - before);
     }
     let file = BODIES.iter().find(|body| body.name == "nspawn").unwrap();
     for text in ["Boot=maybe\n", "Environment=A=1\\\n", "Port=1\n", "CPUAffinity=0-63\n", "[Exec]", "\\", "'"] {
-        attempt(file, &[b"[Exec]\n".to_vec(), text.as_bytes().repeat(2000)].concat(), 0);
+        is_linear(file, &|times| [b"[Exec]\n".to_vec(), text.as_bytes().repeat(times)].concat());
     }
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// `make fuzz` runs these bodies, whichever there are, as its crate takes the file in; it can be built if it names the
+/// crates that they use.
+#[test]
+fn the_crate_of_make_fuzz_has_what_the_bodies_use() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let target = read("fuzz/src/main.rs");
+    assert!(target.contains("#[path = \"../../tests/fuzz/bodies/mod.rs\"]\nmod bodies;"), "{target}");
+    assert!(target.contains("BODIES.iter()"), "{target}");
+    let dependencies = |file: &str| -> Vec<String> {
+        let text = read(file);
+        let tables = text.split("\n[").filter(|table| table.starts_with("dependencies]"));
+        let lines = tables.flat_map(|table| table.lines().skip(1).filter_map(|line| line.split_once(" = ")));
+        lines.map(|(name, _)| name.to_owned()).collect()
+    };
+    let own = dependencies("fuzz/Cargo.toml");
+    assert!(own.iter().any(|name| name == "spawn"), "{own:?}");
+    let folder = std::fs::read_dir(root.join("tests/fuzz/bodies")).unwrap();
+    let used: String = folder.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    let paths: BTreeSet<&str> = used.split("::").filter_map(|text| text.rsplit(|c| !is_of_name(c)).next()).collect();
+    for name in dependencies("Cargo.toml") {
+        let mentioned = paths.contains(name.replace('-', "_").as_str());
+        assert!(!mentioned || own.contains(&name), "fuzz/Cargo.toml lacks {name}");
+    }
+    assert!(["spawn", "serde_json", "rustix"].iter().all(|name| paths.contains(name)), "{paths:?}");
 }

@@ -6,6 +6,7 @@ mod common;
 mod faults;
 
 mod bed;
+mod forward;
 mod guest;
 mod journal;
 mod machined;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
             scope::the_name_of_a_foreign_unit_is_refused,
             scope::keep_unit_runs_in_the_callers_unit,
             scope::keep_unit_passes_statuses_on_and_133_not[120],
+            scope::a_guest_without_a_cgroup_namespace_boots[240],
             machined::knows_what_it_was_told,
             machined::shell_and_login[120],
             machined::shell_in_a_user_namespace[120],
@@ -70,6 +72,13 @@ fn main() -> ExitCode {
             journal::a_clash_of_ids_is_told,
             journal::d48_a_failed_start_takes_the_link_back,
             journal::a_restart_of_journald_is_survived,
+            forward::what_the_guest_writes_is_stored_meanwhile[180],
+            forward::the_last_entries_are_stored[180],
+            forward::only_root_of_the_container_can_send,
+            forward::a_killed_supervisor_leaves_no_receiver,
+            forward::a_killed_receiver_is_told_and_another_one_comes[120],
+            forward::limits_hold_or_are_refused[120],
+            forward::what_cannot_be_stored_is_told_in_time,
             sudo::the_terminal_works_and_is_restored,
             sudo::the_keyboard_reaches_a_payload_with_piped_output,
             sudo::in_the_background_it_runs_on,

@@ -2,7 +2,8 @@
 //! systemd owns the control group: the scope, its properties, and what systemctl does to it.
 
 use crate::common::{Case, HostState, Outcome, Program};
-use crate::guest::{BOOT, BUSYBOX, Guest, SOON, group_of, name_for, systemd_version, unit, until};
+use crate::guest::{BOOT, BUSYBOX, DEBIAN, Guest, SOON, group_of, name_for, need_debian, systemd_version, unit, until};
+use rustix::process::Signal;
 
 const SLEEP: [&str; 5] = ["--directory", BUSYBOX, "--quiet", "sleep", "60"];
 
@@ -196,5 +197,23 @@ pub fn keep_unit_passes_statuses_on_and_133_not(case: &mut Case) -> Outcome {
     // A guest that reboots asks its manager to start it again.
     in_unit(case, &[]).args(["reboot", "-f"]).run().expect_code(133);
     in_unit(case, &[]).args(["poweroff", "-f"]).run().expect_code(0);
+    Ok(())
+}
+
+/// Init of the guest finds its group by the whole path then.
+pub fn a_guest_without_a_cgroup_namespace_boots(case: &mut Case) -> Outcome {
+    need_debian()?;
+    for users in ["--private-users=no", "--private-users=pick"] {
+        let name = name_for(case);
+        let words = ["--ephemeral", "--directory", DEBIAN, "--boot", "--console=passive", users, "--machine", &name];
+        let mut guest = Guest::of(case.spawn().env("SYSTEMD_NSPAWN_USE_CGNS", "no").args(words).start(), &name);
+        guest.wait_booted();
+        let show = ["--machine", &name, "show", "--value", "-p", "ControlGroup", "systemd-journald.service"];
+        let group = Program::new("systemctl").args(show).run().expect_code(0).stdout;
+        let expected = format!("/machine.slice/{name}.scope/payload/system.slice/systemd-journald.service");
+        assert_eq!(group.trim(), expected, "{users}");
+        guest.signal(Signal::TERM)?;
+        assert!(guest.end(BOOT).success(), "{users}");
+    }
     Ok(())
 }

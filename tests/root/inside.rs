@@ -23,8 +23,9 @@ pub fn only_the_first_three_descriptors(case: &mut Case) -> Outcome {
 /// Neither environment nor binary of spawn is seen through PID 1, the stub's included.
 pub fn d03_d53_pid_1_shows_nothing_of_the_caller(case: &mut Case) -> Outcome {
     let tree = attack::tree(case)?;
-    for way in WAYS {
-        let spawn = case.spawn().env("SECRET_OF_THE_CALLER", "canary-7461");
+    for (way, nspawn) in WAYS.iter().flat_map(|way| [(way, false), (way, true)]) {
+        let spawn = if nspawn { case.spawn_as_nspawn()? } else { case.spawn() };
+        let spawn = spawn.env("SECRET_OF_THE_CALLER", "canary-7461");
         let found = findings(spawn, &tree, way, &["show=/proc/1/environ", "link=/proc/1/exe", "show=/proc/1/cmdline"]);
         assert!(!found.concat().contains("canary-7461") && !found.concat().contains("SECRET"), "{way:?}: {found:?}");
         assert!(found[0].contains("container="), "{way:?}: {found:?}");
@@ -42,8 +43,9 @@ pub fn d53_self_exe_is_not_spawn(case: &mut Case) -> Outcome {
     std::fs::write(&script, "#!/proc/self/exe\n")?;
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
     for way in WITHOUT_USERS {
-        for program in ["/self", "/script"] {
-            let output = case.spawn().arg("-D").arg(&tree).args(way).args([program, "--version"]).run();
+        for (program, nspawn) in [("/self", false), ("/script", false), ("/self", true), ("/script", true)] {
+            let spawn = if nspawn { case.spawn_as_nspawn()?.arg("-P") } else { case.spawn() };
+            let output = spawn.arg("-D").arg(&tree).args(way).args([program, "--version"]).run();
             // The sealed program that stands there takes nobody's words.
             assert_eq!((output.status.code(), output.stdout.as_str()), (Some(255), ""), "{program} {way:?}: {output}");
             assert!(output.stderr.contains("a link to /proc/self/exe"), "{program} {way:?}: {output}");

@@ -89,6 +89,10 @@ pub fn forms_of_overlays(case: &mut Case) -> Outcome {
         let script = "cat /mnt/both; touch /mnt/x 2>&1 | grep -o Read-only; (mount -o remount,rw /mnt && touch /mnt/x) 2>/dev/null; true";
         assert_eq!(tree.script(case, &[users, &fixed], script), "high\nRead-only\n", "{users}");
         assert_eq!(layers.names("high"), ["both"]);
+        // The upper layer is empty and temporary, so that there is a single one with files.
+        let single = format!("--overlay-ro={low}::/mnt");
+        let script = "ls /mnt; touch /mnt/x 2>&1 | grep -o Read-only";
+        assert_eq!(tree.script(case, &[users, &single], script), "both\nonly-low\nRead-only\n", "{users}");
     }
     let odd = layers.dir.join("o:d,d\\");
     std::fs::create_dir(&odd)?;

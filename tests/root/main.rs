@@ -13,6 +13,7 @@ mod binds;
 mod copies;
 mod exits;
 mod foreign;
+mod homes;
 mod inside;
 mod layers;
 mod mounting;
@@ -21,7 +22,12 @@ mod network;
 mod planning;
 mod ports;
 mod powers;
+mod random;
 mod settings;
+#[path = "../compat/settings_files.rs"]
+mod settings_files;
+#[path = "../compat/settings_pools.rs"]
+mod settings_pools;
 mod streams;
 mod support;
 mod surroundings;
@@ -72,6 +78,8 @@ fn main() -> ExitCode {
             terminal::a_terminal_that_tells_its_colour_is_tinted,
             terminal::who_wants_no_dress_gets_none,
             namespaces::namespaces_are_as_asked,
+            namespaces::without_a_cgroup_namespace_only_the_own_group_can_be_changed,
+            namespaces::api_file_systems_are_opened_as_asked,
             namespaces::d02_user_namespace_modes,
             namespaces::d41_pick_takes_the_range_of_the_name,
             namespaces::owners_through_an_idmapped_tree,
@@ -79,6 +87,7 @@ fn main() -> ExitCode {
             namespaces::d11_mounts_below_the_tree_are_mapped_too,
             namespaces::a_tree_that_cannot_be_mapped,
             namespaces::files_are_given_to_a_range,
+            namespaces::few_descriptors_are_told_of,
             foreign::a_tree_of_fuse_starts_without_a_user_namespace,
             foreign::a_tree_of_fuse_that_keeps_us_out,
             foreign::a_tree_whose_server_is_gone,
@@ -124,6 +133,11 @@ fn main() -> ExitCode {
             powers::no_new_privileges_and_filter,
             powers::a_mistyped_refusal_is_an_error,
             powers::users_are_those_of_the_image,
+            homes::a_missing_home_is_made,
+            homes::a_home_that_is_there_is_left_alone,
+            homes::a_home_is_made_where_it_is_seen,
+            homes::a_home_is_never_made_outside,
+            homes::a_home_that_cannot_be_made_is_told,
             powers::syncs_do_nothing_when_suppressed,
             powers::limits_that_nobody_sets,
             powers::limits_that_are_set,
@@ -166,6 +180,7 @@ fn main() -> ExitCode {
             planning::d38_without_systemd_there_is_one_notice,
             planning::cleanup_removes_leftovers,
             traps::d04_pid_1_says_what_the_container_is,
+            traps::d17_d18_d20_d40_what_is_not_built_is_refused_whole,
             traps::d19_a_file_that_cannot_be_copied_is_told,
             traps::d21_an_empty_machine_name_is_refused,
             traps::d22_no_notice_of_a_later_default,
@@ -174,6 +189,7 @@ fn main() -> ExitCode {
             traps::d33_links_need_no_machine_id_of_the_host,
             traps::d35_users_read_their_credentials,
             traps::d36_users_are_looked_up_without_the_images_programs,
+            traps::d37_a_running_machine_is_written_down,
             traps::d55_a_throw_away_copy_of_a_huge_file_takes_no_time,
             faults::d51_d58_every_call_fails_closed_without_user_namespace[600],
             faults::d51_d58_every_call_fails_closed_with_user_namespace[600],
@@ -219,6 +235,7 @@ fn main() -> ExitCode {
             images::sockets[180],
             images::directories_for_files[180],
             images::d55_huge_files[180],
+            random::starts_say_what_is_wrong_and_leave_nothing[1200],
             swaps::d50_swapped_paths_never_lead_to_the_host[300],
         ],
     )

@@ -165,8 +165,10 @@ pub fn d26_content_of_run_host(case: &mut Case) -> Outcome {
                   stat -c '%n %F %a %u:%g' $f; done; cat container-manager container-uuid os-release";
     let os_release =
         std::fs::read_to_string("/etc/os-release").or_else(|_| std::fs::read_to_string("/usr/lib/os-release"))?;
-    for users in ["--private-users=pick", "--private-users=no"] {
-        let said = tree.script(case, &[users, "--uuid=0102030405060708090a0b0c0d0e0f10"], script);
+    let uuid = "--uuid=0102030405060708090a0b0c0d0e0f10";
+    for (name, users) in BOTH.into_iter().flat_map(|name| ["pick", "no"].map(|users| (name, users))) {
+        let options = ["-P", uuid, &format!("--private-users={users}")];
+        let said = tree.called(case, name, &options)?.args(["sh", "-c", script]).run().expect_code(0).stdout;
         let expected = format!(
             ". directory 755 0:0\ncontainer-manager regular file 444 0:0\ncontainer-uuid regular file 444 0:0\n\
              os-release regular file 644 0:0\nnotify socket 200 0:0\nproc-kmsg fifo 600 0:0\nincoming directory 600 0:0\n\
@@ -174,7 +176,7 @@ pub fn d26_content_of_run_host(case: &mut Case) -> Outcome {
              inaccessible/dir directory 0 0:0\ninaccessible/fifo fifo 0 0:0\ninaccessible/sock socket 0 0:0\n\
              systemd-nspawn\n01020304-0506-0708-090a-0b0c0d0e0f10\n{os_release}"
         );
-        assert_eq!(said, expected, "{users}");
+        assert_eq!(said, expected, "{name:?} {users}");
     }
     let script =
         "touch /run/host/x 2>/dev/null || echo ro; mount -o remount,bind,rw /run/host 2>/dev/null || echo locked";

@@ -30,6 +30,55 @@ pub fn namespaces_are_as_asked(case: &mut Case) -> Outcome {
     Ok(())
 }
 
+/// The whole hierarchy is seen then, and of it only the container's own group can be changed.
+pub fn without_a_cgroup_namespace_only_the_own_group_can_be_changed(case: &mut Case) -> Outcome {
+    let tree = Tree::with_probe(case)?;
+    let script = "own=$(sed -n s/^0:://p /proc/self/cgroup); echo $own; mkdir /sys/fs/cgroup$own/made && echo made; \
+        rmdir /sys/fs/cgroup$own/made; mkdir /sys/fs/cgroup/made 2>&1; mkdir /sys/fs/cgroup$own/../made 2>&1; true";
+    for options in [&["--private-users=no"][..], &["--private-users=no", "--private-network"], &[], &["-n"]] {
+        let spawn = || tree.spawn(case, options).env("SYSTEMD_NSPAWN_USE_CGNS", "no");
+        let facts = Facts::of(&spawn().arg("/probe").run().expect_code(0).stdout);
+        assert_eq!(facts["ns.cgroup"], host("cgroup")?, "{options:?}");
+        let run = spawn().args(["sh", "-c", script]).run().expect_code(0);
+        let lines: Vec<&str> = run.stdout.lines().collect();
+        assert!(lines.len() == 4 && lines[0].ends_with("/payload") && lines[1] == "made", "{options:?}: {run}");
+        assert!(lines[2].ends_with("Read-only file system") && lines[3].ends_with("Read-only file system"), "{run}");
+    }
+    Ok(())
+}
+
+pub fn api_file_systems_are_opened_as_asked(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let (private, shared) = (&["--private-users=no", "--private-network"][..], &["--private-users=no"][..]);
+    let script = "awk '$2 ~ \"^(/sys|/proc/sys|/proc/sys/net|/proc/kcore|/sys/kernel)$\" { split($4, o, \",\"); \
+        print $2 \"=\" o[1] }' /proc/mounts | sort -u | tr '\\n' ' '";
+    for (value, options, expected) in [
+        ("no", shared, "/proc/kcore=ro /proc/sys=ro /sys=ro "),
+        ("yes", shared, "/sys=rw "),
+        ("yes", private, "/sys/kernel=rw /sys=rw "),
+        ("network", shared, "/proc/kcore=ro /proc/sys/net=rw /proc/sys=ro /sys/kernel=ro /sys=ro "),
+        ("network", private, "/proc/kcore=ro /proc/sys/net=rw /proc/sys=ro /sys/kernel=ro /sys=ro "),
+    ] {
+        let spawn = |options: &[&str]| tree.spawn(case, options).env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", value);
+        let run = spawn(options).args(["sh", "-c", script]).run().expect_code(0);
+        let mut seen: Vec<&str> = run.stdout.split_whitespace().filter(|at| !at.starts_with("/proc/kcore")).collect();
+        let mut wanted: Vec<&str> = expected.split_whitespace().filter(|at| !at.starts_with("/proc/kcore")).collect();
+        seen.sort_unstable();
+        wanted.sort_unstable();
+        assert_eq!(seen, wanted, "{value} {options:?}");
+        // Not every kernel has it.
+        let has_kcore = std::path::Path::new("/proc/kcore").exists();
+        assert_eq!(run.stdout.contains("/proc/kcore=ro"), has_kcore && expected.contains("kcore"), "{run}");
+        // Nothing of the host's can be opened to a user namespace: the usual one is given up, an own wish is refused.
+        let opens_host = value == "yes" || value == "network" && options == shared;
+        let usual = spawn(&options[1..]).arg("true").run().expect_code(0);
+        assert_eq!(usual.stderr.contains("without a user namespace"), opens_host, "{value} {options:?}: {usual}");
+        let asked = spawn(&[&["-U"], &options[1..]].concat()).arg("true").run();
+        assert_eq!(asked.stderr.contains("exclude each other"), opens_host, "{value} {options:?}: {asked}");
+    }
+    Ok(())
+}
+
 fn map(tree: &Tree, case: &Case, name: Name, options: &[&str]) -> Result<Vec<String>, Reason> {
     let script = "cat /proc/self/uid_map /proc/self/gid_map";
     let run = tree.called(case, name, options)?.arg("-P").args(["sh", "-c", script]).run().expect_code(0);
@@ -130,9 +179,15 @@ pub fn d11_mounts_below_the_tree_are_mapped_too(case: &mut Case) -> Outcome {
     let below = tree.path.join("mnt");
     Program::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&below).run().expect_code(0);
     std::fs::write(below.join("file"), "")?;
-    let said = tree.spawn(case, &["-U"]).args(["stat", "-c", "%u", "/mnt/file"]).run();
+    let run =
+        |name| Ok::<_, Reason>(tree.called(case, name, &["-U", "-P"])?.args(["stat", "-c", "%u", "/mnt/file"]).run());
+    let said = BOTH.map(run);
     Program::new("umount").arg(&below).run().expect_code(0);
-    assert_eq!(said.expect_code(0).stdout, "0\n");
+    for run in said {
+        assert_eq!(run?.expect_code(0).stdout, "0\n");
+    }
+    // No file has changed its owner for it.
+    assert_eq!(std::fs::metadata(tree.path.join("etc/passwd"))?.uid(), 0);
     Ok(())
 }
 
@@ -233,5 +288,36 @@ pub fn d54_a_tree_that_others_can_reach_is_remarked(case: &mut Case) -> Outcome 
     mode(&tree.path, 0o755)?;
     mode(case.dir(), 0o700)?;
     assert_eq!(says(spawn(&[])), 0, "a folder above is closed");
+    Ok(())
+}
+
+/// However few files may be open: the start works as it should, or the limit is what is named.
+pub fn few_descriptors_are_told_of(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let script = r#"ulimit -n "$1"; shift; exec "$@" -D "$0" -U --bind=/etc:/mnt:idmap cat /proc/self/uid_map"#;
+    let (mut refused, mut ran) = (0, 0);
+    for name in BOTH {
+        for limit in (3..64).step_by(2) {
+            let spawn = match name {
+                Name::Spawn => Case::spawn_path(),
+                Name::Nspawn => {
+                    case.spawn_as_nspawn()?;
+                    case.dir().join("systemd-nspawn")
+                }
+            };
+            let run = Program::new("sh").args(["-c", script]).arg(&tree.path).arg(limit.to_string()).arg(spawn).run();
+            if run.status.success() {
+                ran += 1;
+                assert!(!run.stdout.trim_start().starts_with("0          0"), "{limit}: {run}");
+            // With fewer no program can be loaded.
+            } else if !run.stderr.contains("error while loading shared libraries") {
+                refused += 1;
+                assert_says(&run, "Too many open files (EMFILE)");
+                assert_says(&run, "raise the number of files that this process may open");
+                assert_silent_about(&run, "another file system");
+            }
+        }
+    }
+    assert!(refused > 10 && ran > 10, "{refused} refused, {ran} ran");
     Ok(())
 }

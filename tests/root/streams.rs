@@ -46,12 +46,13 @@ pub fn only_0_to_2_reach_the_payload(case: &mut Case) -> Outcome {
 
 pub fn d27_passed_sockets_arrive_with_number_and_name(case: &mut Case) -> Outcome {
     let tree = Tree::with_probe(case)?;
-    for (options, pid) in [(&[][..], "1"), (&["-a"], "2")] {
+    let paths = [case.spawn(), case.spawn_as_nspawn()?].map(|program| program.command().get_program().to_owned());
+    for (path, (options, pid)) in paths.iter().flat_map(|path| [(path, (&[][..], "1")), (path, (&["-a"], "2"))]) {
         let script = "exec 3</etc/passwd 4</dev/null 5</; export LISTEN_FDS=2 LISTEN_PID=$$ LISTEN_FDNAMES=a:b; \
-             exec \"$0\" -D \"$@\" /probe";
-        let run = Program::new("/bin/sh").args(["-c", script]).arg(Case::spawn_path()).arg(&tree.path).args(options);
+             exec \"$0\" -P -D \"$@\" /probe";
+        let run = Program::new("/bin/sh").args(["-c", script]).arg(path).arg(&tree.path).args(options);
         let facts = Facts::of(&run.run().expect_code(0).stdout);
-        assert_eq!(&facts["env.LISTEN_FDNAMES"], "a:b", "{options:?}");
+        assert_eq!(&facts["env.LISTEN_FDNAMES"], "a:b", "{path:?} {options:?}");
         let fds: Vec<&str> = facts.below("fd.").map(|(n, _)| n).collect();
         assert_eq!(fds, ["0", "1", "2", "3", "4"]);
         assert_eq!((&facts["env.LISTEN_FDS"], &facts["env.LISTEN_PID"]), ("2", pid));

@@ -20,6 +20,11 @@ pub enum Name {
 
 pub const BOTH: [Name; 2] = [Name::Spawn, Name::Nspawn];
 
+/// The status of a start that fails.
+pub fn failure(name: Name) -> i32 {
+    if name == Name::Spawn { 125 } else { 1 }
+}
+
 /// A busybox tree of the case and ways to run spawn on it.
 pub struct Tree {
     pub path: PathBuf,

@@ -25,6 +25,42 @@ pub fn d04_pid_1_says_what_the_container_is(case: &mut Case) -> Outcome {
     Ok(())
 }
 
+/// Images with their sidecars, stacks of layers, bundles and delegated ranges are not built: they are refused by name, whatever
+/// stands beside them, before anything is begun.
+pub fn d17_d18_d20_d40_what_is_not_built_is_refused_whole(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let at = |name: &str| case.dir().join(name).to_string_lossy().into_owned();
+    std::fs::write(at("disk.raw"), vec![0; 4096])?;
+    std::fs::write(at("disk.verity"), "")?;
+    std::fs::create_dir_all(at("stack.mstack/layer@0"))?;
+    std::fs::create_dir(at("bundle"))?;
+    let hooks = r#"{"ociVersion":"1.0.0","root":{"path":"../tree"},"linux":{"sysctl":{"kernel.domainname":"x"}},
+        "hooks":{"prestart":[{"path":"/usr/bin/touch","args":["touch","/ran"]}]}}"#;
+    std::fs::write(at("bundle/config.json"), hooks)?;
+    let directory = format!("--directory={}", tree.path.display());
+    let managed = ["--private-users=managed", "--private-network", "--cleanup"];
+    let rows = [
+        (vec!["--ephemeral".to_string(), format!("--image={}", at("disk.raw"))], "--image="),
+        (vec![format!("--mstack={}", at("stack.mstack"))], "--mstack="),
+        (vec![format!("--oci-bundle={}", at("bundle"))], "--oci-bundle="),
+        (managed[..2].iter().map(|o| o.to_string()).chain([directory.clone()]).collect(), "--private-users=managed"),
+        // Not even to clean up: what such a container leaves is not known.
+        (managed.iter().map(|o| o.to_string()).chain([directory.clone()]).collect(), "--private-users=managed"),
+    ];
+    let before = HostState::take(case.dir());
+    for name in BOTH {
+        for (options, refused) in &rows {
+            let program = if name == Name::Spawn { case.spawn() } else { case.spawn_as_nspawn()? };
+            let run = program.args(options).args(["touch", "/ran"]).run().expect_code(failure(name));
+            assert_says(&run, &format!("{refused} is not built yet"));
+            assert_eq!(run.stderr.matches("[E0106]").count(), 1, "{run}");
+            assert!(!tree.path.join("ran").exists(), "{options:?}");
+        }
+    }
+    before.assert_unchanged();
+    Ok(())
+}
+
 /// Asked for, it is a warning that says who asked; by default it is nothing to talk about. The start goes on.
 pub fn d19_a_file_that_cannot_be_copied_is_told(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
@@ -52,8 +88,7 @@ pub fn d21_an_empty_machine_name_is_refused(case: &mut Case) -> Outcome {
     let before = HostState::take(case.dir());
     for name in BOTH {
         for option in [&["-M", ""][..], &["--machine="]] {
-            let status = if name == Name::Spawn { 125 } else { 1 };
-            let run = tree.called(case, name, option)?.arg("true").run().expect_code(status);
+            let run = tree.called(case, name, option)?.arg("true").run().expect_code(failure(name));
             assert_says(&run, "must be 1 to 64 characters long [E0103]");
             assert_says(&run, option[0]);
         }
@@ -95,10 +130,14 @@ pub fn d29_a_start_that_fails_leaves_no_link(case: &mut Case) -> Outcome {
     let before = HostState::take(case.dir());
     for name in BOTH {
         let options = ["-n", "--network-veth-extra=first:a", "--network-veth-extra=l1:b"];
+        let started = Instant::now();
         let run = tree.called(case, name, &options)?.arg("true").run();
+        let took = started.elapsed();
         assert_says(&run, "cannot make the veth pair l1 and b");
         assert!(!run.status.success());
         before.assert_unchanged();
+        // A link that stays is not waited for as one is that is about to go.
+        assert!(took < Duration::from_secs(3), "{name:?}: {took:?}");
     }
     Ok(())
 }
@@ -161,6 +200,34 @@ pub fn d36_users_are_looked_up_without_the_images_programs(case: &mut Case) -> O
         }
     }
     assert!(!tree.path.join("ran").exists());
+    Ok(())
+}
+
+/// There is no verb for a running machine, but what it is can be read: the plan, and who runs it where.
+pub fn d37_a_running_machine_is_written_down(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let script = "touch /ready; while :; do sleep 1; done";
+    for name in BOTH {
+        let program = tree.called(case, name, &["-M", "told", "-P"])?.args(["sh", "-c", script]);
+        let machine = Background::start(&program, &tree.path.join("ready"));
+        let read = |file: &str| -> Result<serde_json::Value, Reason> {
+            Ok(serde_json::from_str(&std::fs::read_to_string(format!("/run/spawn/told/{file}"))?)?)
+        };
+        let plan = read("plan.json")?;
+        assert_eq!((&plan["machine"], &plan["process"]["argv"][2]), (&"told".into(), &script.into()), "{name:?}");
+        assert_eq!(plan["tree"]["path"], tree.path.to_string_lossy().as_ref());
+        let record = read("record")?;
+        assert_eq!(record["leader"]["pid"], machine.leader(), "{record}");
+        assert_eq!(record["supervisor"]["pid"], machine.child.id(), "{record}");
+        drop(machine);
+        assert!(!std::path::Path::new("/run/spawn/told").exists(), "{name:?}");
+        std::fs::remove_file(tree.path.join("ready"))?;
+    }
+    for verb in ["exec", "ps", "shell"] {
+        let run = case.spawn().args([verb, "told"]).dir(case.dir()).run();
+        assert_says(&run, "verbs are not built yet");
+        assert_eq!(run.status.code(), Some(125));
+    }
     Ok(())
 }
 

@@ -364,7 +364,13 @@ fn the_control_socket_answers() {
         String::from_utf8(answer[..length].to_vec()).unwrap()
     };
     assert_eq!(ask(br#"{"version":1,"method":"Status"}"#), r#"{"result":{"state":"running"},"version":1}"#);
-    for wrong in [&br#"{"version":2,"method":"Status"}"#[..], br#"{"version":1,"method":"X"}"#, b"{", &[b'x'; 5000]] {
+    for wrong in [
+        &br#"{"version":2,"method":"Status"}"#[..],
+        br#"{"version":1,"method":"X"}"#,
+        br#"[1,"Status"]"#,
+        b"{",
+        &[b'x'; 5000],
+    ] {
         assert!(ask(wrong).contains(r#""error":"#));
     }
     assert!(control.as_fd().try_clone_to_owned().is_ok());

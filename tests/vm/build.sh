@@ -64,7 +64,8 @@ END
 
 vm_hash() {
     # shellcheck disable=SC2154 # set by the script that reads this one
-    cat "$BED_HERE/recipe.sh" "$BED_HERE/build.sh" "$BED_HERE/busybox-tree.sh" "$here/build.sh" | sha256sum | cut -c1-12
+    cat "$BED_HERE/recipe.sh" "$BED_HERE/build.sh" "$BED_HERE/busybox-tree.sh" "$here/build.sh" \
+        ${SPAWN_VM_SETUP:+"$SPAWN_VM_SETUP"} | sha256sum | cut -c1-12
 }
 
 # The kernel's package and what it needs, unpacked. Those of older suites have folders that are links in the host.
@@ -88,7 +89,8 @@ make_disk() {
         mount -t overlay overlay "$work/merged" \
             -o "lowerdir=$work/kernel-only:$host,upperdir=$work/add,workdir=$work/overlay" &&
         chroot "$work/merged" depmod "$(ls "$work/kernel-only/usr/lib/modules")" &&
-        disk_of "$work/merged" "$disk" 600
+        { [ -z "${SPAWN_VM_SETUP:-}" ] || "$SPAWN_VM_SETUP" "$work/merged" >&2 </dev/null; } &&
+        disk_of "$work/merged" "$disk" "${SPAWN_VM_ROOM:-600}"
 }
 
 vm_build() {
@@ -104,7 +106,9 @@ vm_build() {
             trap 'umount -q "$work/merged"; rm -rf --one-file-system "$work"' EXIT
             mkdir "$work/image"
             fetch_kernel "$suite" "$work/kernel" || die "cannot fetch the kernel of $suite"
-            cp "$work"/kernel/boot/vmlinuz-* "$work/image/kernel" || die "no kernel in the package"
+            # Since 7.2 it is beside its modules.
+            cp "$work"/kernel/boot/vmlinuz-* "$work/image/kernel" 2>/dev/null ||
+                cp "$work"/kernel/usr/lib/modules/*/vmlinuz "$work/image/kernel" || die "no kernel in the package"
             make_disk "$host" "$work/image/root.img" || die "cannot make the disk of $suite"
             make_initrd "$work/image/initrd" || die "cannot make the initrd of $suite"
             mv "$work/image" "$image"

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cli::{Caller, Command, parse};
+use crate::config::Listing;
 use crate::error::Origin;
 use crate::model::{PrivateUsers, StartMode};
 use std::path::Path;
@@ -304,4 +305,31 @@ fn keys_of_our_own_are_unknown_to_systemd_nspawn() {
     let s = with("spawn", &[(ETC, Trusted, text)]).settings;
     assert_eq!((s.slice.unwrap().value.as_str(), s.directory.unwrap().value), ("x.slice", "/srv/m".into()));
     assert_eq!(with("spawn", &[(BESIDE, Anyone, text)]).warnings.len(), 2);
+}
+
+/// Every option that says something of a container has a key.
+#[test]
+fn d45_what_can_be_said_on_the_command_line_can_be_said_in_a_file() {
+    for (text, built) in [
+        ("[Exec]\nSlice=x.slice\nProperty=MemoryMax=1G\nSetCredential=a:b\nLoadCredential=c:/d", true),
+        ("[Exec]\nSELinuxContext=a\nSELinuxAPIFSContext=a\n[Files]\nBindUserGroup=g\nTemplate=/t", true),
+        ("[Files]\nImagePolicy=root=verity", false),
+        ("[Files]\nRootHash=00112233445566778899aabbccddeeff", false),
+        ("[Files]\nRootHashSignature=base64:AA", false),
+        ("[Files]\nVerityData=/v", false),
+        ("[Exec]\nForwardJournal=/j", false),
+    ] {
+        let loaded = with("spawn", &[(ETC, Trusted, text)]);
+        assert!(loaded.warnings.is_empty(), "{:?}", warned(&loaded));
+        let said = refused(&loaded).concat();
+        assert_eq!(said.is_empty(), built, "{said}");
+        assert!(built || said.contains("is not built yet"), "{said}");
+    }
+    let without: Vec<&str> =
+        keys::all().filter(|key| key.file.is_none() && key.listing != Listing::Hidden).map(|key| key.id).collect();
+    let of_the_program =
+        ["help", "version", "no-pager", "no-ask-password", "quiet", "verbose", "dry-run", "settings", "cleanup"];
+    // A bundle and a name decide which file is read; the others are short for options that have keys, or who calls.
+    let others = ["oci-bundle", "machine", "system", "user", "U", "rlimit", "j", "pipe"];
+    assert_eq!(without, [&of_the_program[..], &others].concat());
 }

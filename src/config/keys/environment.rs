@@ -57,6 +57,10 @@ pub const VARIABLES: &[Variable] = &[
         let mac = parse_mac(v.text()?).ok_or("must be a MAC address such as 02:00:00:00:00:01, of one machine")?;
         v.put(&mut s.network_mac, mac)
     }),
+    set("SYSTEMD_NSPAWN_USE_CGNS", "no: make no cgroup namespace", |s, v| v.flag(&mut s.cgroup_namespace)),
+    set("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "yes or network: /sys and /proc/sys are writable", |s, v| {
+        v.one(&mut s.api_vfs)
+    }),
     set("SYSTEMD_SUPPRESS_SYNC", "as --suppress-sync=", |s, v| v.flag(&mut s.suppress_sync)),
     set("SYSTEMD_SECCOMP", "no: do not filter system calls", |s, v| v.flag(&mut s.seccomp)),
     set("SYSTEMD_LOG_SECCOMP", "yes: log filtered system calls", |s, v| v.flag(&mut s.log_seccomp)),
@@ -66,11 +70,6 @@ pub const VARIABLES: &[Variable] = &[
     lacking("SYSTEMD_NSPAWN_SHARE_NS_PID", "yes: share the PID namespace", parse_bool),
     lacking("SYSTEMD_NSPAWN_SHARE_NS_UTS", "yes: share the UTS namespace", parse_bool),
     lacking("SYSTEMD_NSPAWN_SHARE_SYSTEM", "yes: share all three", parse_bool),
-    lacking("SYSTEMD_NSPAWN_USE_CGNS", "no: make no cgroup namespace", |text| parse_bool(text).map(|on| !on)),
-    lacking("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "yes or network: /sys and /proc/sys are writable", |text| match text {
-        "network" => Ok(true),
-        other => parse_bool(other).map_err(|_| "must be yes, no or network".into()),
-    }),
 ];
 
 /// The variables of an environment that make settings.
@@ -129,6 +128,7 @@ fn parse_mac(text: &str) -> Option<[u8; 6]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ApiVfs;
 
     fn read(variables: &[(&str, &str)]) -> (Settings, Vec<String>) {
         let environment: Vec<_> = variables.iter().map(|(n, v)| (n.into(), v.into())).collect();
@@ -143,7 +143,8 @@ mod tests {
             ("SYSTEMD_NSPAWN_LOCK", "0"),
             ("SYSTEMD_NSPAWN_NETWORK_MAC", "02-00-00-00-00-0A"),
             ("SYSTEMD_SECCOMP", ""),
-            ("SYSTEMD_NSPAWN_USE_CGNS", "yes"),
+            ("SYSTEMD_NSPAWN_USE_CGNS", "no"),
+            ("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "network"),
             ("SYSTEMD_NSPAWN_SHARE_SYSTEM", "no"),
         ]);
         assert_eq!(refused, Vec::<String>::new());
@@ -151,6 +152,10 @@ mod tests {
         let lock = settings.lock.unwrap();
         assert_eq!((lock.value, lock.origin.to_string()), (false, "$SYSTEMD_NSPAWN_LOCK".into()));
         assert_eq!(settings.seccomp, None);
+        assert_eq!(settings.cgroup_namespace.map(|on| on.value), Some(false));
+        assert_eq!(settings.api_vfs.map(|mode| mode.value), Some(ApiVfs::Network));
+        let (settings, _) = read(&[("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "1")]);
+        assert_eq!(settings.api_vfs.map(|mode| mode.value), Some(ApiVfs::Yes));
     }
 
     #[test]
@@ -158,11 +163,11 @@ mod tests {
         let (_, refused) = read(&[
             ("SYSTEMD_NSPAWN_LOCK", "perhaps"),
             ("SYSTEMD_NSPAWN_NETWORK_MAC", "01:00:00:00:00:00"),
-            ("SYSTEMD_NSPAWN_USE_CGNS", "no"),
-            ("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "network"),
+            ("SYSTEMD_NSPAWN_SHARE_NS_PID", "yes"),
+            ("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "all"),
         ]);
         assert_eq!(refused.len(), 4, "{refused:?}");
         assert_eq!(refused[0], "$SYSTEMD_NSPAWN_LOCK=perhaps: must be yes or no");
-        assert_eq!(refused[2], "$SYSTEMD_NSPAWN_USE_CGNS=no is not built yet");
+        assert!(refused.contains(&"$SYSTEMD_NSPAWN_SHARE_NS_PID=yes is not built yet".to_owned()), "{refused:?}");
     }
 }

@@ -5,8 +5,6 @@ use super::words;
 use crate::config::{Key, Section::Exec, Takes::*, Topic::Integration};
 use crate::model::{LinkJournal, ResolvConf, Timezone, parse_size};
 
-const NO_FORWARD: &str = "the journal cannot be forwarded yet";
-
 pub(super) const KEYS: &[Key] = &[
     Key::option("resolv-conf", Integration, Value("MODE"), "Name servers: off, auto, copy-host, …", |s, v| {
         v.one(&mut s.resolv_conf)
@@ -41,30 +39,26 @@ pub(super) const KEYS: &[Key] = &[
         v.path(&mut s.forward_journal)
     })
     .since("v261")
-    .not_built(NO_FORWARD)
     .own_file(Exec, "ForwardJournal", |s| s.forward_journal = None),
-    Key::option("forward-journal-max-use", Integration, Value("SIZE"), "Size that it may take", |_, v| {
-        parse_size(v.text()?).map(drop)
+    Key::option("forward-journal-max-use", Integration, Value("SIZE"), "Size that it may take", |s, v| {
+        v.put(&mut s.forward_journal_max_use, parse_size(v.text()?)?)
     })
     .since("v261")
-    .not_built(NO_FORWARD)
-    .own_file(Exec, "ForwardJournalMaxUse", |_| {}),
-    Key::option("forward-journal-keep-free", Integration, Value("SIZE"), "Size that it leaves free", |_, v| {
-        parse_size(v.text()?).map(drop)
+    .own_file(Exec, "ForwardJournalMaxUse", |s| s.forward_journal_max_use = None),
+    Key::option("forward-journal-keep-free", Integration, Value("SIZE"), "Size that it leaves free", |s, v| {
+        v.put(&mut s.forward_journal_keep_free, parse_size(v.text()?)?)
     })
     .since("v261")
-    .not_built(NO_FORWARD)
-    .own_file(Exec, "ForwardJournalKeepFree", |_| {}),
-    Key::option("forward-journal-max-file-size", Integration, Value("SIZE"), "Size of one of its files", |_, v| {
-        parse_size(v.text()?).map(drop)
+    .own_file(Exec, "ForwardJournalKeepFree", |s| s.forward_journal_keep_free = None),
+    Key::option("forward-journal-max-file-size", Integration, Value("SIZE"), "Size of one of its files", |s, v| {
+        v.put(&mut s.forward_journal_max_file_size, parse_size(v.text()?)?)
     })
     .since("v261")
-    .not_built(NO_FORWARD)
-    .own_file(Exec, "ForwardJournalMaxFileSize", |_| {}),
-    Key::option("forward-journal-max-files", Integration, Value("N"), "Number of its files", |_, v| {
-        v.text()?.parse::<u64>().map(drop).map_err(|_| "must be a number of files".into())
+    .own_file(Exec, "ForwardJournalMaxFileSize", |s| s.forward_journal_max_file_size = None),
+    Key::option("forward-journal-max-files", Integration, Value("N"), "Number of its files", |s, v| {
+        let number = v.text()?.parse().map_err(|_| "must be a number of files")?;
+        v.put(&mut s.forward_journal_max_files, number)
     })
     .since("v261")
-    .not_built(NO_FORWARD)
-    .own_file(Exec, "ForwardJournalMaxFiles", |_| {}),
+    .own_file(Exec, "ForwardJournalMaxFiles", |s| s.forward_journal_max_files = None),
 ];

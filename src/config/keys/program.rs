@@ -31,5 +31,5 @@ pub(super) const KEYS: &[Key] = &[
     })
     .since("v226"),
     Key::option("cleanup", Program, Flag, "Remove what a dead container left behind", |s, v| v.flag(&mut s.cleanup))
-        .since("v257"),
+        .since("v258"),
 ];

@@ -6,10 +6,11 @@
 pub mod message;
 mod table;
 
+use super::netlink::Message;
 use crate::error::{Code, Diagnostic, Result};
 use crate::model::{PortForward, Protocol};
 use crate::sys::programs::wire;
-use message::{Message, Nft};
+use message::{Nft, request};
 use rustix::io::Errno;
 use std::net::IpAddr;
 
@@ -146,18 +147,15 @@ fn element(kind: u16, flags: i32, key: ForwardKey, to: Option<(IpAddr, u16)>) ->
         data.extend([0; 2]);
         data
     });
-    Message::new(kind, flags, key.family.number()).text(LIST_TABLE, TABLE).text(LIST_SET, MAP).nest(
-        LIST_ELEMENTS,
-        |m| {
-            m.nest(LIST_ELEM, |m| {
-                let m = m.nest(ELEM_KEY, |m| m.bytes(DATA_VALUE, &key.bytes()));
-                match &data {
-                    Some(data) => m.nest(ELEM_DATA, |m| m.bytes(DATA_VALUE, data)),
-                    None => m,
-                }
-            })
-        },
-    )
+    request(kind, flags, key.family.number()).text(LIST_TABLE, TABLE).text(LIST_SET, MAP).nest(LIST_ELEMENTS, |m| {
+        m.nest(LIST_ELEM, |m| {
+            let m = m.nest(ELEM_KEY, |m| m.attribute(DATA_VALUE, &key.bytes()));
+            match &data {
+                Some(data) => m.nest(ELEM_DATA, |m| m.attribute(DATA_VALUE, data)),
+                None => m,
+            }
+        })
+    })
 }
 
 #[cfg(test)]

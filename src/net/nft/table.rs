@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The table itself, the same as systemd makes it, so that it does not matter who comes first.
 
-use super::message::{Message, Nft};
+use super::super::netlink::Message;
+use super::message::{Nft, request};
 use super::{Family, MAP, TABLE};
 use rustix::io::Errno;
 
@@ -72,7 +73,7 @@ impl Shape {
     fn message(&self, kind: u16) -> Message {
         let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
         let flags = if kind == NEWRULE { libc::NLM_F_CREATE | libc::NLM_F_APPEND } else { flags };
-        Message::new(kind, flags, self.family.number()).text(NAME, TABLE)
+        request(kind, flags, self.family.number()).text(NAME, TABLE)
     }
 
     fn messages(&self) -> Vec<Message> {
@@ -132,8 +133,8 @@ impl Shape {
                     m.number(1, REGISTER)
                         .number(2, REGISTER)
                         .number(3, 4)
-                        .nest(4, |m| m.bytes(DATA_VALUE, &[255, 0, 0, 0]))
-                        .nest(5, |m| m.bytes(DATA_VALUE, &[0; 4]))
+                        .nest(4, |m| m.attribute(DATA_VALUE, &[255, 0, 0, 0]))
+                        .nest(5, |m| m.attribute(DATA_VALUE, &[0; 4]))
                 });
                 compare(m, UNEQUAL, &[127, 0, 0, 0])
             }
@@ -165,7 +166,7 @@ fn load(m: Message, base: u32, offset: u32, length: u32, to: u32) -> Message {
 
 /// Goes on only if the first register holds that, or does not.
 fn compare(m: Message, operator: u32, value: &[u8]) -> Message {
-    expression(m, "cmp", |m| m.number(1, REGISTER).number(2, operator).nest(3, |m| m.bytes(DATA_VALUE, value)))
+    expression(m, "cmp", |m| m.number(1, REGISTER).number(2, operator).nest(3, |m| m.attribute(DATA_VALUE, value)))
 }
 
 /// Goes on only if the first registers are in the set; in a map, what belongs to them goes to a register.

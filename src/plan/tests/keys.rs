@@ -14,6 +14,8 @@ const FILE: &str = "/etc/systemd/nspawn/m.nspawn";
 const ID: &str = "0102030405060708090a0b0c0d0e0f10";
 const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86-64" };
 
+const FORWARDED: &str = "[Exec]\nForwardJournal=/j\n";
+
 /// Key, a value that is not the default, and what must be in the file beside it.
 const VALUES: &[(&str, &str, &str)] = &[
     ("Boot", "yes", ""),
@@ -63,6 +65,11 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("ResolvConf", "off", ""),
     ("Timezone", "copy", ""),
     ("LinkJournal", "no", ""),
+    ("ForwardJournal", "/j", ""),
+    ("ForwardJournalMaxUse", "5M", FORWARDED),
+    ("ForwardJournalKeepFree", "5M", FORWARDED),
+    ("ForwardJournalMaxFileSize", "5M", FORWARDED),
+    ("ForwardJournalMaxFiles", "5", FORWARDED),
     ("Bind", "/a:/m", ""),
     ("BindReadOnly", "/a:/m", ""),
     ("Inaccessible", "/m", ""),
@@ -89,6 +96,7 @@ fn machine() -> Facts {
     f.tree.template = Some("/tpl".into());
     (f.host.localtime, f.host.zone) = (true, Some("Europe/Berlin".into()));
     f.host.selinux = true;
+    f.journal_remote = Some(JournalRemote { program: "/usr/lib/systemd/systemd-journal-remote".into(), limits: true });
     f.stdio = StdioFacts([FdKind::Terminal(TerminalId { device: 1, inode: 1 }); 3]);
     f.terminal.term = Some("xterm".into());
     f.host.resolv_conf = Some("/etc/resolv.conf".into());
@@ -163,6 +171,8 @@ fn every_line_says_who_asked_for_it() {
     let steps = shown.lines().filter(|line| line.starts_with("step"));
     assert_eq!(steps.count(), plan.steps.len());
     assert!(shown.contains("/a on /m rw  [/etc/systemd/nspawn/m.nspawn:5 Bind=]"), "{shown}");
+    let shown = explain(&planned("[Files]\nBind=/a\x1b[2J:/m\n"));
+    assert!(shown.contains("/a\\u{1b}[2J on /m rw"), "a terminal obeys this: {shown:?}");
 }
 
 #[test]

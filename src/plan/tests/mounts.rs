@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::model::BindIdmap;
+use crate::userdb::{Found, HostUser};
 
 /// A step in words: what, flags, "late" and "optional" where it is that.
 fn words(step: &Step) -> String {
@@ -88,6 +89,74 @@ fn api_file_systems() {
     assert_eq!(at(&build(&s, &facts()).unwrap(), "/tmp"), "");
     s.tmpfs_tmp = from_environment("SYSTEMD_NSPAWN_TMPFS_TMP", true);
     assert!(at(&build(&s, &facts()).unwrap(), "/tmp").starts_with("tmpfs"));
+}
+
+fn said(name: &str, value: &str, line: &str) -> Result<Plan, Vec<Diagnostic>> {
+    let mut s = settings(line);
+    let refused = crate::config::keys::environment::apply_environment(&mut s, &[(name.into(), value.into())]);
+    assert!(refused.is_empty(), "{refused:?}");
+    build(&s, &facts())
+}
+
+/// As systemd-nspawn mounts them; the compat lines compare.
+#[test]
+fn api_file_systems_that_can_be_written_to() {
+    let (rw, ro) = (RSD.to_string(), format!("ro,{RSD}"));
+    let net = format!("inside /proc/sys/net {RSD} late");
+    let sys = |at: &str| format!("inside /proc/sys {at} late");
+    for (value, line, at_sys, at_proc_sys, at_net, kcore) in [
+        ("no", "", format!("Sysfs {ro}"), sys(&ro), String::new(), true),
+        ("yes", "--private-users=no", format!("Sysfs {rw}"), String::new(), String::new(), false),
+        ("1", "--private-users=no -n", format!("SysfsParts {rw} late"), String::new(), String::new(), false),
+        ("network", "--private-users=no", format!("SysfsParts {ro} late"), sys(&ro), net.clone(), true),
+        ("network", "-U -n", format!("SysfsParts {ro} late"), sys(&ro), net.clone(), true),
+    ] {
+        let plan = said("SYSTEMD_NSPAWN_API_VFS_WRITABLE", value, line).unwrap();
+        assert_eq!(at(&plan, "/sys"), at_sys, "{value} {line}");
+        assert_eq!(at(&plan, "/proc/sys"), at_proc_sys, "{value} {line}");
+        assert_eq!(at(&plan, "/proc/sys/net"), at_net, "{value} {line}");
+        assert_eq!(at(&plan, "/proc/kcore") != "", kcore, "{value} {line}");
+        assert_ne!(at(&plan, "/proc/kmsg"), "", "{value} {line}");
+    }
+    let shown = explain(&said("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "yes", "--private-users=no").unwrap());
+    assert!(shown.contains(&format!("mount sysfs on /sys {RSD}  [$SYSTEMD_NSPAWN_API_VFS_WRITABLE]")), "{shown}");
+}
+
+#[test]
+fn a_user_namespace_and_a_host_that_can_be_written_to_exclude_each_other() {
+    let name = "SYSTEMD_NSPAWN_API_VFS_WRITABLE";
+    for (value, line, wrong) in [
+        ("yes", "-U", true),
+        ("yes", "-U -n", true),
+        ("network", "-U", true),
+        ("network", "-U --private-network", false),
+        ("no", "-U", false),
+    ] {
+        let found: Vec<_> = said(name, value, line).err().into_iter().flatten().map(|d| d.headline()).collect();
+        let expected = format!("${name} and -U exclude each other");
+        assert_eq!(found, if wrong { vec![expected] } else { Vec::new() }, "{value} {line}");
+    }
+    // Nobody has asked for the namespace: it is given up, and that is told.
+    let plan = said(name, "yes", "").unwrap();
+    assert_eq!(plan.user_namespace, UserNamespace::None);
+    assert!(
+        plan.notices.iter().any(|n| n.contains(name) && n.contains("without a user namespace")),
+        "{:?}",
+        plan.notices
+    );
+    assert!(said(name, "network", "-n").unwrap().user_namespace.is_some());
+}
+
+#[test]
+fn without_a_cgroup_namespace_the_hosts_hierarchy_is_seen() {
+    let plan = said("SYSTEMD_NSPAWN_USE_CGNS", "no", "").unwrap();
+    assert!(!plan.cgroup_namespace);
+    assert_eq!(at(&plan, "/sys/fs/cgroup"), format!("HostCgroup2 {RSD} late optional"));
+    let shown = explain(&plan);
+    assert!(shown.contains("on /sys/fs/cgroup nosuid,nodev,noexec  [$SYSTEMD_NSPAWN_USE_CGNS]"), "{shown}");
+    let plan = said("SYSTEMD_NSPAWN_USE_CGNS", "yes", "").unwrap();
+    assert!(plan.cgroup_namespace);
+    assert_eq!(at(&plan, "/sys/fs/cgroup"), format!("Cgroup2 {RSD} late optional"));
 }
 
 #[test]
@@ -246,4 +315,25 @@ fn time_zone() {
         assert_eq!(at(&plan(line, &f), "/etc/localtime"), expected, "{line}");
     }
     assert_eq!(at(&plan("--timezone=copy", &facts()), "/etc/localtime"), "");
+}
+
+/// In the order of their targets, whoever asks for them: what is mounted first is not covered.
+#[test]
+fn d25_homes_of_bound_users_are_mounted_in_their_turn() {
+    let mut f = facts();
+    let user = |name: &str| HostUser {
+        name: name.into(),
+        uid: 1000,
+        gid: 1000,
+        group: name.into(),
+        home: format!("/home/{name}").into(),
+        ..HostUser::default()
+    };
+    f.users.found = ["u", "t"].map(|name| (name.into(), Found::Known(Box::new(user(name))))).into();
+    let line = "--bind-user=u --bind-user=t --bind=/a:/run/host/home/u/in-it --tmpfs=/run/host/home --bind=/z";
+    let plan = plan(line, &f);
+    let places =
+        ["/run/host", "/run/host/home", "/run/host/home/t", "/run/host/home/u", "/run/host/home/u/in-it", "/z"];
+    let order: Vec<&str> = plan.steps.iter().map(place).filter(|at| places.contains(at)).collect();
+    assert_eq!(order, places);
 }

@@ -16,6 +16,28 @@ fn variables(process: &Process) -> BTreeMap<&str, &str> {
 }
 
 #[test]
+fn a_missing_home_is_made_for_users_of_the_image() {
+    let home = |invocation, line: &str| {
+        let s = Settings { invocation, ..settings(line) };
+        super::super::process::process(&s, &facts(), ConsoleMode::Pipe).missing_home
+    };
+    use Invocation::{Spawn, SystemdNspawn};
+    for (line, by_spawn, by_nspawn) in [
+        ("", MissingHome::Left, MissingHome::Left),
+        ("-u=root", MissingHome::Left, MissingHome::Left),
+        ("-u=0", MissingHome::Left, MissingHome::Left),
+        ("-u=joe", MissingHome::MadeIfPossible, MissingHome::Made),
+        ("-u=1000", MissingHome::MadeIfPossible, MissingHome::Made),
+        ("-u=joe --bind-user=joe", MissingHome::Left, MissingHome::Left),
+    ] {
+        assert_eq!((home(Spawn, line), home(SystemdNspawn, line)), (by_spawn, by_nspawn), "{line}");
+    }
+    let shown = |line: &str| explain(&build(&settings(line), &facts()).unwrap());
+    assert!(shown("-u=joe").contains("joe, whose home is made if it is missing  [-u=joe]"), "{}", shown("-u=joe"));
+    assert!(!shown("-u=root").contains("home"));
+}
+
+#[test]
 fn variables_say_what_the_container_is() {
     let usual = [
         ("LANG", "C.UTF-8"),

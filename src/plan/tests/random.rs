@@ -147,7 +147,10 @@ fn order(plan: &Plan) {
             assert!(!earlier.target.starts_with(&mount.target), "{:?} hides {:?}", mount.target, earlier.target);
             assert!(mount.late || !earlier.late, "{:?} is early, {:?} before it is late", mount.target, earlier.target);
         }
-        let own = matches!(mount.source, Source::Proc | Source::Cgroup2 | Source::Mqueue | Source::SysfsParts);
+        let own = matches!(
+            mount.source,
+            Source::Proc | Source::Cgroup2 | Source::HostCgroup2 | Source::Mqueue | Source::SysfsParts
+        );
         assert!(mount.late || !own, "{:?} needs namespaces that are not there yet", mount.target);
     }
     let last_file = plan.steps.iter().rposition(|s| matches!(s.action, Action::WriteFile { .. }));

@@ -6,73 +6,7 @@ use crate::rt::{Words, system_call};
 use core::ffi::CStr;
 use core::mem::{size_of, size_of_val};
 
-#[cfg(target_arch = "x86_64")]
-mod number {
-    pub const READ: usize = 0;
-    pub const WRITE: usize = 1;
-    pub const CLOSE: usize = 3;
-    pub const SIGACTION: usize = 13;
-    pub const SIGPROCMASK: usize = 14;
-    pub const IOCTL: usize = 16;
-    pub const NANOSLEEP: usize = 35;
-    pub const SOCKET: usize = 41;
-    pub const SENDTO: usize = 44;
-    pub const RECVMSG: usize = 47;
-    pub const WAIT4: usize = 61;
-    pub const KILL: usize = 62;
-    pub const SIGTIMEDWAIT: usize = 128;
-    pub const PRCTL: usize = 157;
-    pub const UMOUNT2: usize = 166;
-    pub const REBOOT: usize = 169;
-    pub const GETDENTS64: usize = 217;
-    pub const CLOCK_GETTIME: usize = 228;
-    pub const EXECVE: usize = 59;
-    pub const EXIT_GROUP: usize = 231;
-    pub const OPENAT: usize = 257;
-    pub const UNLINKAT: usize = 263;
-    pub const PPOLL: usize = 271;
-    pub const DUP3: usize = 292;
-    pub const RECVFROM: usize = 45;
-    pub const FCNTL: usize = 72;
-    pub const SETNS: usize = 308;
-    pub const STATX: usize = 332;
-}
-#[cfg(target_arch = "aarch64")]
-mod number {
-    pub const DUP3: usize = 24;
-    pub const IOCTL: usize = 29;
-    pub const UNLINKAT: usize = 35;
-    pub const UMOUNT2: usize = 39;
-    pub const OPENAT: usize = 56;
-    pub const CLOSE: usize = 57;
-    pub const GETDENTS64: usize = 61;
-    pub const READ: usize = 63;
-    pub const WRITE: usize = 64;
-    pub const PPOLL: usize = 73;
-    pub const EXECVE: usize = 221;
-    pub const EXIT_GROUP: usize = 94;
-    pub const NANOSLEEP: usize = 101;
-    pub const CLOCK_GETTIME: usize = 113;
-    pub const KILL: usize = 129;
-    pub const SIGACTION: usize = 134;
-    pub const SIGPROCMASK: usize = 135;
-    pub const SIGTIMEDWAIT: usize = 137;
-    pub const REBOOT: usize = 142;
-    pub const PRCTL: usize = 167;
-    pub const SOCKET: usize = 198;
-    pub const SENDTO: usize = 206;
-    pub const RECVMSG: usize = 212;
-    pub const WAIT4: usize = 260;
-    pub const FCNTL: usize = 25;
-    pub const RECVFROM: usize = 207;
-    pub const SETNS: usize = 268;
-    pub const STATX: usize = 291;
-}
-// Since 5.0 a new call has the same number everywhere.
-const PIDFD_SEND_SIGNAL: usize = 424;
-const CLONE3: usize = 435;
-const CLOSE_RANGE: usize = 436;
-const OPENAT2: usize = 437;
+mod number;
 
 pub const ENOENT: i32 = 2;
 pub const EINTR: i32 = 4;
@@ -155,13 +89,13 @@ pub fn close(fd: i32) -> Result<usize> {
 
 /// Closes every descriptor from `first` on.
 pub fn close_from(first: i32) -> Result<usize> {
-    call!(CLOSE_RANGE, first, u32::MAX, 0)
+    call!(number::CLOSE_RANGE, first, u32::MAX, 0)
 }
 
 /// Marks one descriptor close-on-exec.
 pub fn close_on_exec(fd: i32) -> Result<usize> {
     const CLOSE_RANGE_CLOEXEC: usize = 4;
-    call!(CLOSE_RANGE, fd, fd, CLOSE_RANGE_CLOEXEC)
+    call!(number::CLOSE_RANGE, fd, fd, CLOSE_RANGE_CLOEXEC)
 }
 
 /// execve(2) with the arrays that the kernel left us: only returns when it failed.
@@ -203,7 +137,7 @@ fn open_dir_resolved(dir: i32, path: &CStr, resolve: u64) -> Result<i32> {
     const O_DIRECTORY: usize = if cfg!(target_arch = "aarch64") { 0o40000 } else { 0o200000 };
     const O_NOFOLLOW: usize = if cfg!(target_arch = "aarch64") { 0o100000 } else { 0o400000 };
     let how: [u64; 3] = [(O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) as u64, 0, resolve];
-    call!(OPENAT2, dir, path.as_ptr(), how.as_ptr(), size_of_val(&how)).map(|fd| fd as i32)
+    call!(number::OPENAT2, dir, path.as_ptr(), how.as_ptr(), size_of_val(&how)).map(|fd| fd as i32)
 }
 
 /// Fills `buffer` with `struct linux_dirent64` records (getdents64(2)).
@@ -237,7 +171,7 @@ pub fn set_terminal(fd: i32, attributes: &[u8; 44]) -> Result<usize> {
 }
 
 pub fn pidfd_kill(pidfd: i32) -> Result<usize> {
-    call!(PIDFD_SEND_SIGNAL, pidfd, SIGKILL, 0, 0)
+    call!(number::PIDFD_SEND_SIGNAL, pidfd, SIGKILL, 0, 0)
 }
 
 pub fn kill(pid: i32, signal: i32) -> Result<usize> {
@@ -304,7 +238,7 @@ pub fn fork_into(group: i32) -> Result<usize> {
     // `struct clone_args` of linux/sched.h: flags, exit signal and control group.
     let mut arguments = [0u64; 11];
     (arguments[0], arguments[4], arguments[10]) = (CLONE_INTO_CGROUP, SIGCHLD as u64, group as u64);
-    call!(CLONE3, arguments.as_ptr(), size_of_val(&arguments))
+    call!(number::CLONE3, arguments.as_ptr(), size_of_val(&arguments))
 }
 
 /// Reaps one child that has ended: its pid and wait status, or `None` when none has.

@@ -18,6 +18,15 @@ pub const START: &[Line] = &[
     line("--quiet").around("SYSTEMD_NSPAWN_LOCK=0 exec \"$@\""),
     line("--quiet").around("SYSTEMD_NSPAWN_TMPFS_TMP=0 exec \"$@\""),
     line("--quiet").around("SYSTEMD_NSPAWN_CONTAINER_SERVICE=mine exec \"$@\""),
+    line("--quiet --hostname=no-cgns").around("SYSTEMD_NSPAWN_USE_CGNS=0 exec \"$@\""),
+    line("--quiet --private-network --hostname=no-cgns").around("SYSTEMD_NSPAWN_USE_CGNS=0 exec \"$@\""),
+    line("--quiet --private-users=pick --hostname=no-cgns").around("SYSTEMD_NSPAWN_USE_CGNS=0 exec \"$@\""),
+    line("--quiet").around("SYSTEMD_NSPAWN_API_VFS_WRITABLE=1 exec \"$@\""),
+    line("--quiet --private-network").around("SYSTEMD_NSPAWN_API_VFS_WRITABLE=1 exec \"$@\""),
+    line("--quiet --hostname=open-network").around("SYSTEMD_NSPAWN_API_VFS_WRITABLE=network exec \"$@\""),
+    line("--quiet --private-network --private-users=pick")
+        .around("SYSTEMD_NSPAWN_API_VFS_WRITABLE=network exec \"$@\""),
+    line("--quiet --hostname=no-cgns").around("SYSTEMD_NSPAWN_USE_CGNS=0 SYSTEMD_NSPAWN_API_VFS_WRITABLE=1 exec \"$@\""),
     line("--boot").around("SYSTEMD_NSPAWN_CHECK_OS_RELEASE=0 exec \"$@\"")
         .setup("rm usr/lib/os-release etc/os-release; mkdir usr/lib/systemd; cp usr/bin/compat-probe usr/lib/systemd/systemd"),
     line("--read-only --tmpfs=/var --tmpfs=/mnt:mode=1777,size=1M"),
@@ -29,12 +38,25 @@ pub const IDENTITY: &[Line] = &[
     line("--user=user"),
     line("--uid=user").since(261),
     line("-u root"),
+    line("-u user --quiet").setup("rmdir home/user home"),
+    line("-U -u user --quiet").setup("rmdir home/user"),
+    line("-u user --quiet --tmpfs=/home"),
+    line("-u user --quiet --read-only").setup("rmdir home/user").program("true"),
+    line("-u user --quiet --volatile=state").setup("rmdir home/user").program("true"),
+    line("-u user --quiet --volatile=overlay").setup("rmdir home/user"),
+    line("-u daemon --quiet")
+        .setup("sed -i s,:daemon:/:,:daemon:/away/home:, etc/passwd; ln -s /gone away")
+        .program("true"),
+    line("-u daemon --quiet --no-new-privileges=yes")
+        .setup("sed -i s,:daemon:/:,:daemon:/away:, etc/passwd; ln -s /gone away"),
     line("-u user --no-new-privileges=yes --set-credential=a:b"),
     line("--setenv=FOO=bar --setenv=EMPTY= --setenv=PATH=/usr/bin --setenv=TERM=weird"),
     line("--setenv=FROM_CALLER --setenv=NOT_THERE --setenv=HOME=/x").around("FROM_CALLER=here exec \"$@\""),
     line("--chdir=/usr/lib"),
     line("-u user --chdir=/tmp"),
     line("--hostname=some-host"),
+    line("--forward-journal=@DIR@/j --forward-journal-max-use=10M --forward-journal-keep-free=1M --forward-journal-max-file-size=1M --forward-journal-max-files=3")
+        .since(261),
     line("--uuid=0123456789abcdef0123456789abcdef"),
     line("--uuid=0123456789abcdef0123456789abcdef --quiet")
         .setup("echo fedcba98765432100123456789abcdef >etc/machine-id"),

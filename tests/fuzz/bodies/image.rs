@@ -3,9 +3,10 @@
 
 use spawn::image::give::{moved_capabilities, moved_list};
 use spawn::image::osrelease::{OsRelease, parse_machine_id};
-use spawn::image::users::{find_user, groups_of};
+use spawn::image::users::{find_user, groups_of, ids_of_groups};
+use spawn::userdb::{IDS, Taken};
 
-/// The name that is looked for, the passwd file and the group file, separated by NUL. All three are the image's.
+/// The name that is looked for, the image's passwd file and its group file, separated by NUL.
 pub fn users(bytes: &[u8]) {
     let mut parts = bytes.splitn(3, |b| *b == 0);
     let [wanted, passwd, group] = std::array::from_fn(|_| parts.next().unwrap_or_default());
@@ -17,21 +18,27 @@ pub fn users(bytes: &[u8]) {
         let groups = groups_of(group, &user);
         assert!(groups.is_sorted_by(|a, b| a < b) && !groups.contains(&user.gid));
     }
+    let names = [String::from_utf8_lossy(wanted).into_owned(), "root".into(), "user".into()];
+    assert!(ids_of_groups(group, &names).is_sorted_by(|a, b| a < b));
+    let taken = Taken::of(passwd, group, &names.each_ref().map(String::as_str));
+    assert!(taken.users.iter().chain(&taken.groups).all(|name| names.contains(name)));
+    assert!(taken.ids.iter().all(|id| IDS.contains(id)));
 }
 
-/// os-release and machine-id.
+/// os-release(5) and machine-id(5).
 pub fn os_release(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let release = OsRelease::parse(&text);
     for name in ["ID", "VERSION_ID", "PRETTY_NAME", ""] {
-        assert!(release.get(name).is_none_or(|value| value.len() <= text.len()));
+        assert!(release.get(name).is_none_or(|value| value.len() <= text.len() && !value.contains('\n')));
     }
+    assert_eq!(release.get(""), None);
     if let Some(Some(id)) = parse_machine_id(bytes) {
-        assert_eq!(id.plain().len(), 32);
+        assert!(id.plain().len() == 32 && bytes.to_ascii_lowercase().starts_with(id.plain().as_bytes()));
     }
 }
 
-/// Access lists and file capabilities, with the base of a range in front.
+/// Access lists and file capabilities, with the base of a range in front. What has been moved is not moved once more.
 pub fn attributes(bytes: &[u8]) {
     let Some((base, value)) = bytes.split_first_chunk::<2>() else { return };
     let base = u32::from(u16::from_ne_bytes(*base)) << 16;
@@ -41,5 +48,6 @@ pub fn attributes(bytes: &[u8]) {
     }
     if let Some(moved) = moved_capabilities(value, base) {
         assert_eq!(moved.len(), if base == 0 { 20 } else { 24 });
+        assert_eq!(moved_capabilities(&moved, base), Some(moved), "moved twice");
     }
 }

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! What people and their programs say: options, variables, files, values.
 
+use super::facts::facts;
 use spawn::bus::properties::TypedProperty;
-use spawn::cli::{self, Caller, Command, parse};
-use spawn::config::file::combine;
+use spawn::cli::{self, Caller, Command, parse, render};
 use spawn::config::file::effective::effective;
 use spawn::config::file::layer::Layer;
+use spawn::config::file::{Loaded, combine};
 use spawn::config::{Does, Invocation, Said, Settings, Trust, keys, split_boot_words};
 use spawn::error::{Diagnostic, Origin, Sourced};
 use spawn::model::{
     Bind, CapabilitySet, Credential, CredentialSource, CustomMount, FilterWords, Overlay, PivotRoot, Tmpfs,
     UnitProperty,
 };
-use spawn::plan::{self, Facts, HostFacts, KernelVersion, NetworkFacts, Terminal, TreeFacts};
+use spawn::plan::mount_options;
+use spawn::plan::{self, Facts, Plan};
 use spawn::seccomp;
-use spawn::supervise::{FdKind, StdioFacts};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -22,59 +23,103 @@ use std::sync::OnceLock;
 
 const NAMES: [&str; 2] = ["spawn", "systemd-nspawn"];
 
-/// Everything that is done with a file before anything is opened.
+/// The settings of a command line that has no mistake.
+pub(super) fn settings(line: &[&str]) -> Settings {
+    match parse(line.iter().map(Into::into).collect(), &Caller::default()) {
+        Ok(Command::Run(settings)) => *settings,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Settings become a plan or mistakes, and both are said in words.
+pub(super) fn made(settings: &Settings, facts: &Facts) -> Option<Plan> {
+    match plan::build(settings, facts) {
+        Ok(made) => {
+            let told = plan::explain(&made);
+            assert!(!told.is_empty() && !told.contains(harmful), "{told:?}");
+            Some(made)
+        }
+        Err(mistakes) => {
+            assert!(!mistakes.is_empty());
+            in_words(&mistakes);
+            None
+        }
+    }
+}
+
+/// A machine with systemd.
+fn host() -> Facts {
+    Facts { systemd: true, bus: true, ..facts() }
+}
+
+/// A file together with a drop-in of the same content and a command line, by both names, trusted and not, up to the plan.
+/// A file that is not trusted widens nothing.
 pub fn nspawn_file(bytes: &[u8]) {
     static LINES: OnceLock<[Settings; 2]> = OnceLock::new();
-    let lines = LINES.get_or_init(|| {
-        NAMES.map(|name| {
-            match parse(vec![name.into(), "--settings=override".into(), "--bind=/x".into()], &Caller::default()) {
-                Ok(Command::Run(settings)) => *settings,
-                other => panic!("{other:?}"),
-            }
-        })
-    });
+    let lines = LINES.get_or_init(|| NAMES.map(|name| settings(&[name, "--settings=override", "--bind=/x"])));
     for said in lines {
         for trust in [Trust::Trusted, Trust::Anyone] {
             let layer = |path: &str| Layer::parse(Path::new(path), bytes, trust, said.invocation);
             let loaded = combine(said.clone(), vec![layer("/a.nspawn"), layer("/b.conf")]);
-            loaded.warnings.iter().for_each(|w| assert!(!w.to_string().is_empty()));
+            loaded
+                .warnings
+                .iter()
+                .for_each(|w| assert!(!w.text.is_empty() && (1..=w.at.last_line).contains(&w.at.line)));
             in_words(&loaded.mistakes);
             assert!(effective(&loaded).len() < (1 << 20) + bytes.len() * 64);
-            if trust == Trust::Anyone && said.invocation == Invocation::Spawn {
-                let s = &loaded.settings;
-                assert!(s.capability.is_empty() && s.properties.is_empty() && s.mounts.len() == 1, "widened");
+            if trust == Trust::Anyone {
+                widens_nothing(&loaded);
+            }
+            if loaded.mistakes.is_empty() {
+                made(&loaded.settings, &host());
             }
         }
     }
 }
 
-/// A command line, its words separated by NUL, up to the plan and its words.
+fn widens_nothing(loaded: &Loaded) {
+    let s = &loaded.settings;
+    if s.invocation == Invocation::Spawn {
+        assert!(s.capability.is_empty() && s.properties.is_empty() && s.mounts.len() == 1, "widened");
+    }
+    // A file that cannot be used at all is not sifted.
+    for entry in loaded.layers.iter().flat_map(|layer| &layer.entries).filter(|_| loaded.mistakes.is_empty()) {
+        let narrows = match entry.file.name {
+            "SystemCallFilter" => entry.value.starts_with('~'),
+            _ => entry.key.trust == Trust::Anyone,
+        };
+        assert!(narrows || entry.value.is_empty(), "{} counts", entry.file.name);
+    }
+}
+
+/// A command line, its words separated by NUL, up to the plan and its words. What is hidden of it is part of its words.
 pub fn options(bytes: &[u8]) {
-    let words: Vec<OsString> = bytes.split(|b| *b == 0).map(|word| OsStr::from_bytes(word).to_owned()).collect();
     let shown: Vec<&[u8]> = bytes.split(|b| *b == 0).collect();
-    for (part, word) in cli::secrets(&shown).into_iter().zip(&shown) {
+    let hidden = cli::secrets(&shown);
+    assert_eq!(hidden.len(), shown.len());
+    for (part, word) in hidden.into_iter().zip(&shown) {
         assert!(part.start <= part.end && part.end <= word.len());
     }
     for name in NAMES {
-        let argv = std::iter::once(name.into()).chain(words.iter().cloned()).collect();
+        let words = shown.iter().map(|word| OsStr::from_bytes(word).to_owned());
+        let argv = std::iter::once(name.into()).chain(words).collect();
         match parse(argv, &Caller { environment: Vec::new(), directory: Some("/here".into()) }) {
             Ok(Command::Run(settings)) => {
-                split_boot_words(&settings.argv);
-                match plan::build(&settings, &facts()) {
-                    Ok(made) => {
-                        assert!(!plan::explain(&made).is_empty());
-                        serde_json::to_string(&made).expect("a plan can be said in JSON");
-                    }
-                    Err(wrong) => in_words(&wrong),
+                let (variables, rest) = split_boot_words(&settings.argv);
+                assert_eq!(variables.len() + rest.len(), settings.argv.len());
+                if let Some(made) = made(&settings, &host()) {
+                    serde_json::to_string(&made).expect("a plan can be said in JSON");
                 }
             }
-            Ok(show) => drop(format!("{show:?}")),
+            Ok(show) => {
+                assert!(render::output(&show, settings(&[name]).invocation).is_some_and(|text| !text.is_empty()))
+            }
             Err(mistakes) => in_words(&mistakes),
         }
     }
 }
 
-/// `NAME=VALUE` lines of the environment, separated by NUL.
+/// `NAME=VALUE` lines of the environment, separated by NUL, up to the plan.
 pub fn environment(bytes: &[u8]) {
     let pair = |line: &[u8]| {
         let at = line.iter().position(|b| *b == b'=')?;
@@ -82,50 +127,77 @@ pub fn environment(bytes: &[u8]) {
     };
     let environment = bytes.split(|b| *b == 0).filter_map(pair).collect();
     match parse(vec!["spawn".into(), "-D/t".into()], &Caller { environment, directory: None }) {
-        Ok(Command::Run(settings)) => drop(plan::build(&settings, &facts()).map_err(|wrong| in_words(&wrong))),
+        Ok(Command::Run(settings)) => drop(made(&settings, &host())),
         Ok(other) => panic!("{other:?}"),
         Err(mistakes) => in_words(&mistakes),
     }
 }
 
-/// Values of the options that mount something. What was understood reads back as the same thing.
+/// Values of the options that mount something, and options of a tmpfs. What was understood reads back as the same thing.
 pub fn mounts(bytes: &[u8]) {
     let value = OsStr::from_bytes(bytes);
+    // What is not UTF-8 is shown with replacements.
+    let exact = value.to_str().is_some();
     for base in [None, Some(Path::new("/base"))] {
-        let bind = Bind::parse_os(value, base).map(CustomMount::Bind);
-        let overlay = Overlay::parse_os(value, base).map(CustomMount::Overlay);
-        for mount in [bind, overlay, Tmpfs::parse_os(value).map(CustomMount::Tmpfs)].into_iter().flatten() {
-            assert!(mount.target().is_absolute(), "{mount:?}");
+        if let Ok(bind) = Bind::parse_os(value, base) {
+            assert!(!exact || bind.to_string().parse() == Ok(bind.clone()), "{bind:?}");
+            assert!(CustomMount::Bind(bind).target().is_absolute());
+        }
+        if let Ok(overlay) = Overlay::parse_os(value, base) {
+            assert!(!exact || overlay.to_string().parse() == Ok(overlay.clone()), "{overlay:?}");
+            assert!(!overlay.lower.is_empty() && CustomMount::Overlay(overlay).target().is_absolute());
         }
     }
+    if let Ok(tmpfs) = Tmpfs::parse_os(value) {
+        assert!(!exact || tmpfs.to_string().parse() == Ok(tmpfs.clone()), "{tmpfs:?}");
+        let (attributes, left) = mount_options::split(&tmpfs.options, rustix::mount::MountAttrFlags::empty());
+        assert!(left.split(',').all(|word| tmpfs.options.split(',').any(|option| option == word) || word.is_empty()));
+        assert_eq!(mount_options::split(&left, attributes), (attributes, left.clone()));
+        assert!(CustomMount::Tmpfs(tmpfs).target().is_absolute());
+    }
     if let Ok(pivot) = PivotRoot::parse_os(value) {
-        assert!(pivot.new.is_absolute());
+        assert!(!exact || pivot.to_string().parse() == Ok(pivot.clone()), "{pivot:?}");
+        assert!([Some(&pivot.new), pivot.old.as_ref()].into_iter().flatten().all(|path| path.is_absolute()));
     }
 }
 
-/// Values of `--set-credential=` and `--load-credential=`.
+/// Values of `--set-credential=` and `--load-credential=`. Any bytes can be said as a value.
 pub fn credentials(bytes: &[u8]) {
     let value = OsStr::from_bytes(bytes);
     let set = Credential::parse_set(value);
     let load = [None, Some(Path::new("/base"))].map(|base| Credential::parse_load(value, base));
+    let is_name = |name: &str| (1..=255).contains(&name.len()) && !name.contains(['/', ':']) && name != "..";
     for credential in std::iter::once(set).chain(load).flatten() {
-        assert!(!credential.id.is_empty() && !credential.id.contains('/'));
+        assert!(is_name(&credential.id));
         match credential.source {
             CredentialSource::Value(value) => assert!(value.len() <= bytes.len()),
             CredentialSource::Path(path) => assert!(path.is_absolute()),
-            CredentialSource::Name(name) => assert!(!name.contains('/')),
+            CredentialSource::Name(name) => assert!(is_name(&name)),
         }
     }
+    let escaped: String = bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+    let said = Credential::parse_set(format!("id:{escaped}").as_ref()).expect("escapes can say everything");
+    assert!(matches!(said.source, CredentialSource::Value(value) if value == bytes));
 }
 
-/// The bytes as the value of every setting of the table, and of every variable.
+/// The bytes as the value of every setting of the table, on the command line and in a file, and of every variable.
 pub fn values(bytes: &[u8]) {
     let value = OsStr::from_bytes(bytes);
+    let said = |base| Said { value: Some(value), origin: Origin::Default, base };
+    let told = |id: &str, result: Result<(), String>| {
+        if let Err(why) = result {
+            assert!(!why.is_empty(), "{id}");
+        }
+    };
     for key in keys::all() {
-        let Does::Set(apply) = key.does else { continue };
-        let said = Said { value: Some(value), origin: Origin::Default, base: Some(Path::new("/base")) };
-        if let Err(why) = apply(&mut Settings::default(), &said) {
-            assert!(!why.is_empty(), "{}", key.id);
+        if let Does::Set(apply) = key.does {
+            told(key.id, apply(&mut Settings::default(), &said(Some(Path::new("/base")))));
+        }
+        if let Some(file) = key.file {
+            for invocation in [Invocation::Spawn, Invocation::SystemdNspawn] {
+                told(file.name, (file.apply)(&mut Settings { invocation, ..Settings::default() }, &said(None)));
+                (file.bad)(invocation, value);
+            }
         }
     }
     for variable in keys::environment::VARIABLES {
@@ -167,45 +239,15 @@ pub fn filters(bytes: &[u8]) {
     }
 }
 
-/// Mistakes are told, and do not break the line or the terminal that they are told on.
-fn in_words(mistakes: &[Diagnostic]) {
-    for mistake in mistakes {
-        let text = mistake.to_string();
-        assert!(text.starts_with("[E") || !text.is_empty());
-    }
+/// A terminal may not be sent it.
+fn harmful(c: char) -> bool {
+    c.is_control() && c != '\n'
 }
 
-/// A machine with everything but systemd, and a tree that is an operating system.
-fn facts() -> Facts {
-    Facts {
-        kernel: KernelVersion { major: 6, minor: 12 },
-        root: true,
-        powers: CapabilitySet::ALL,
-        systemd: true,
-        bus: true,
-        user_namespaces: true,
-        stdio: StdioFacts([FdKind::Plain; 3]),
-        terminal: Terminal::default(),
-        listen_fds: Vec::new(),
-        listen_names: None,
-        users: Default::default(),
-        tree: TreeFacts {
-            path: "/t".into(),
-            template: None,
-            owner: (0, 0),
-            os_release: true,
-            usr: true,
-            split_usr: false,
-            machine_id: None,
-            read_only: false,
-            is_host_root: false,
-            unmappable: Vec::new(),
-            open_to_others: false,
-        },
-        host: HostFacts { nr_open: 1 << 20, ..HostFacts::default() },
-        network: NetworkFacts::default(),
-        host_name: Some("host".into()),
-        hard_limits: [u64::MAX; 16],
-        random: 7,
+/// Every mistake has its code and says what is wrong; what it repeats of the bytes does not reach the terminal as it is.
+fn in_words(mistakes: &[Diagnostic]) {
+    for mistake in mistakes {
+        assert!(!mistake.headline().is_empty() && mistake.to_string().contains(&format!("[{}]", mistake.code())));
     }
+    assert!(!render::diagnostics(Invocation::Spawn, mistakes).contains(harmful));
 }
