@@ -21,6 +21,8 @@ struct Bar<'a> {
     ours: &'a str,
     peer: &'a str,
     ratio: f64,
+    /// As the table has it.
+    number: &'a str,
     spread: (f64, f64),
 }
 
@@ -74,7 +76,14 @@ fn bar(line: &str) -> Option<Bar<'_>> {
     let (ours, peer) = pair.split_once(" / ")?;
     let (low, high) = spread.split_once('–')?;
     let is_ours = peer == "spawn" || peer.starts_with("spawn ");
-    let bar = Bar { what, ours, peer, ratio: ratio.parse().ok()?, spread: (low.parse().ok()?, high.parse().ok()?) };
+    let bar = Bar {
+        what,
+        ours,
+        peer,
+        ratio: ratio.parse().ok()?,
+        number: ratio,
+        spread: (low.parse().ok()?, high.parse().ok()?),
+    };
     (!is_ours).then_some(bar)
 }
 
@@ -94,8 +103,8 @@ fn draw(out: &mut String, y: f64, bar: &Bar) {
     );
     let (low, high) = (at(bar.spread.0), at(bar.spread.1));
     let _ = writeln!(out, "<path class=\"line\" d=\"M{low:.1} {middle:.1}H{high:.1}\"/>");
-    let number = if bar.ratio > LIMIT { format!("{:.2} →", bar.ratio) } else { format!("{:.2}", bar.ratio) };
-    text(out, at(bar.ratio).max(high) + 8.0, middle + 4.0, "number", &number);
+    let beyond = if bar.ratio > LIMIT { " →" } else { "" };
+    text(out, at(bar.ratio).max(high) + 8.0, middle + 4.0, "number", &format!("{}{beyond}", bar.number));
 }
 
 fn text(out: &mut String, x: f64, y: f64, class: &str, words: &str) {

@@ -13,6 +13,8 @@ pub struct Bench {
     pub spawn: PathBuf,
     /// A small static program for the inside.
     pub payload: PathBuf,
+    /// A program that does nothing.
+    pub empty: PathBuf,
     /// How often each launcher runs in each row.
     pub rounds: usize,
     /// Where the trees are, on a file system with idmapped mounts.
@@ -68,12 +70,15 @@ impl Bench {
 
     /// Makes trees and bundles up to number `count`.
     pub fn make_trees(&self, count: usize) {
-        for n in (0..count).filter(|n| !self.tree(*n).exists()) {
-            let tree = self.tree(n);
-            must(Command::new("cp").args(["-a", "/var/lib/machines/busybox"]).arg(&tree));
-            if self.payload.exists() {
-                std::fs::copy(&self.payload, tree.join("bin/payload")).expect("the payload cannot be copied");
-            }
+        (0..count).filter(|n| !self.tree(*n).exists()).for_each(|n| self.make_tree(n));
+    }
+
+    /// Makes tree number `n`.
+    pub fn make_tree(&self, n: usize) {
+        let tree = self.tree(n);
+        must(Command::new("cp").args(["-a", "/var/lib/machines/busybox"]).arg(&tree));
+        if self.payload.exists() {
+            std::fs::copy(&self.payload, tree.join("bin/payload")).expect("the payload cannot be copied");
         }
     }
 
@@ -84,6 +89,11 @@ impl Bench {
 
     /// The command line that runs `words` in tree `n` as machine `name`.
     pub fn command(&self, launcher: Launcher, n: usize, name: &str, words: &[&str]) -> Command {
+        self.command_with(launcher, n, name, &[], words)
+    }
+
+    /// The same with further options, which crun has none of.
+    pub fn command_with(&self, launcher: Launcher, n: usize, name: &str, more: &[&str], words: &[&str]) -> Command {
         let tree = self.tree(n);
         let mut command = match launcher {
             Launcher::Nspawn => {
@@ -113,7 +123,7 @@ impl Bench {
             }
             _ => &mut command,
         };
-        command.args(words);
+        command.args(more).args(words);
         command
     }
 

@@ -8,6 +8,8 @@
 
 mod boot;
 mod chart;
+mod copies;
+mod files;
 mod launchers;
 mod measure;
 mod memory;
@@ -25,16 +27,25 @@ use std::time::Instant;
 type Row = fn(&Bench, &mut Table);
 
 fn main() {
-    if std::env::args().nth(1).as_deref() == Some(seccomp::INSTALL) {
-        return seccomp::install_and_tell();
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [seccomp::INSTALL] => return seccomp::install_and_tell(),
+        [files::READ, folder, tree] => return files::read_and_tell(folder, tree),
+        _ => {}
     }
-    let mut bench =
-        Bench { spawn: "spawn".into(), payload: PathBuf::new(), rounds: 30, trees: "/var/lib/spawn-bench".into() };
+    let mut bench = Bench {
+        spawn: "spawn".into(),
+        payload: PathBuf::new(),
+        empty: "/bin/true".into(),
+        rounds: 30,
+        trees: "/var/lib/spawn-bench".into(),
+    };
     let (mut json, mut svg, mut only) = (None, None, Vec::new());
-    for argument in std::env::args().skip(1) {
+    for argument in &words {
         match argument.split_once('=') {
             Some(("--spawn", path)) => bench.spawn = path.into(),
             Some(("--payload", path)) => bench.payload = path.into(),
+            Some(("--empty", path)) => bench.empty = path.into(),
             Some(("--rounds", n)) => bench.rounds = n.parse().expect("--rounds= takes a number"),
             Some(("--rows", words)) => only = words.split_whitespace().map(str::to_owned).collect(),
             Some(("--json", path)) => json = Some(PathBuf::from(path)),
@@ -46,13 +57,15 @@ fn main() {
     let wanted = |key: &str| only.is_empty() || only.iter().any(|word| key.contains(word.as_str()));
     bench.prepare();
     let mut table = Table::default();
-    let rows: [(&str, Row); 8] = [
+    let rows: [(&str, Row); 10] = [
         ("version", rows::version),
+        ("files", files::run),
         ("spaced", rows::spaced),
         ("repeated", rows::repeated),
         ("plain", rows::plain),
         ("storm", storm::run),
         ("boot", boot::run),
+        ("copies", copies::run),
         ("memory", memory::run),
         ("seccomp", seccomp::run),
     ];

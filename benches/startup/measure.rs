@@ -43,6 +43,13 @@ pub fn run(mut command: Command) -> Run {
     Run { wall, cpu }
 }
 
+/// The numbers that a command prints.
+pub fn words(mut command: Command) -> Vec<f64> {
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).split_whitespace().filter_map(|w| w.parse().ok()).collect()
+}
+
 /// Many values of one kind.
 #[derive(Debug, Clone, Default)]
 pub struct Samples(Vec<f64>);

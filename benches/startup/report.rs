@@ -68,8 +68,9 @@ impl Table {
         line("| what | launchers | ratio | p10–p90 | must (aim) |".into());
         line("|---|---|---|---|---|".into());
         for r in &self.ratios {
+            let digits = if r.value.abs() < 0.1 { 3 } else { 2 };
             line(format!(
-                "| {} | {} | {:.2} | {:.2}–{:.2} | {} |",
+                "| {} | {} | {:.digits$} | {:.digits$}–{:.digits$} | {} |",
                 r.what, r.pair, r.value, r.spread.0, r.spread.1, r.must
             ));
         }

@@ -2,11 +2,11 @@
 //! What the system call filter costs: to make it, and on a call whose verdict the kernel cannot cache.
 
 use crate::launchers::{Bench, Launcher};
-use crate::measure::Samples;
+use crate::measure::{Samples, words};
 use crate::report::{Figure, Table};
 use spawn::model::CapabilitySet;
 use spawn::seccomp::{FilterRequest, Log, Machine, Posture, SocketCall, Sync, compile};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 /// The harness called with this word is the process that installs a filter.
@@ -32,12 +32,6 @@ pub fn install_and_tell() {
     spawn::sys::seccomp::install(&filter.program, filter.flags).expect("the filter can be installed");
     let installed = begin.elapsed();
     println!("{} {}", compiled.as_secs_f64() * 1e3, installed.as_secs_f64() * 1e3);
-}
-
-fn words(mut command: Command) -> Vec<f64> {
-    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).split_whitespace().filter_map(|w| w.parse().ok()).collect()
 }
 
 /// The rows.

@@ -47,6 +47,7 @@ pub(super) fn split(invocation: Invocation, mut words: Vec<OsString>) -> Line {
         command = self::command(options(invocation));
         parsed = command.try_get_matches_from_mut(&words);
     }
+    let mut tries = 0;
     loop {
         match parsed {
             Ok(matches) => {
@@ -58,9 +59,13 @@ pub(super) fn split(invocation: Invocation, mut words: Vec<OsString>) -> Line {
                 let before = words.len() + words.iter().map(|w| w.len()).sum::<usize>();
                 let mistake = explain(&error, invocation, &mut words);
                 let unchanged = words.len() + words.iter().map(|w| w.len()).sum::<usize>() == before;
-                let enough = refused.len() + 1 == MISTAKES_MAX;
-                refused.push(if enough { mistake.note("the rest of the line was not looked at") } else { mistake });
-                if unchanged || enough {
+                if refused.iter().all(|told: &Diagnostic| told.headline() != mistake.headline()) {
+                    refused.push(mistake);
+                }
+                tries += 1;
+                if unchanged || tries == MISTAKES_MAX {
+                    let more = (tries == MISTAKES_MAX).then(|| refused.pop()).flatten();
+                    refused.extend(more.map(|last| last.note("the rest of the line was not looked at")));
                     return Line { options: Vec::new(), payload: Vec::new(), refused };
                 }
                 parsed = command.try_get_matches_from_mut(&words);

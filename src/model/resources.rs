@@ -99,7 +99,7 @@ pub struct FilterWords {
 }
 
 /// Transport protocol of a forwarded port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// TCP

@@ -4,10 +4,11 @@
 use crate::config::{One, Settings};
 use crate::error::{Origin, Sourced};
 use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
 
 /// Parts as `--dry-run` names them, each with who asked for it. What nobody asked for is the default.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Asked(Vec<(String, Vec<Origin>)>);
+pub struct Asked(BTreeMap<String, Vec<Origin>>);
 
 impl Asked {
     /// Of everything that was said.
@@ -45,17 +46,15 @@ impl Asked {
 
     fn put(&mut self, part: &str, by: impl IntoIterator<Item = Option<Origin>>) {
         let by: Vec<Origin> = by.into_iter().flatten().collect();
-        match self.0.iter_mut().find(|(name, _)| name == part) {
-            // A variable that is said again: the last one holds.
-            Some((_, before)) => *before = by,
-            None if by.is_empty() => {}
-            None => self.0.push((part.into(), by)),
+        // A variable that is said again: the last one holds.
+        if !by.is_empty() {
+            self.0.insert(part.into(), by);
         }
     }
 
     /// Who asked for a part, for people.
     pub fn words(&self, part: &str) -> String {
-        let by = self.0.iter().find(|(name, _)| name == part).map(|(_, by)| by.as_slice());
+        let by = self.0.get(part).map(Vec::as_slice);
         let by: Vec<String> = by.unwrap_or_default().iter().map(Origin::to_string).collect();
         if by.is_empty() { "  [default]".into() } else { format!("  [{}]", by.join(", ")) }
     }
@@ -64,7 +63,7 @@ impl Asked {
 /// As a map.
 impl Serialize for Asked {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_map(self.0.iter().map(|(part, by)| (part, by)))
+        s.collect_map(&self.0)
     }
 }
 

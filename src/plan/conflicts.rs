@@ -5,6 +5,8 @@
 use crate::config::{One, Settings};
 use crate::error::{Code, Diagnostic, Origin, Sourced};
 use crate::model::*;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 /// Every conflict of the settings, all at once.
@@ -184,12 +186,13 @@ fn network(s: &Settings, found: &mut Vec<Diagnostic>) {
             exclude(found, path, other, "leave one of them out: links belong to whoever made that namespace");
         }
     }
-    for (at, port) in s.ports.iter().enumerate() {
-        let twin = |other: &&Sourced<PortForward>| {
-            (other.value.protocol, other.value.host) == (port.value.protocol, port.value.host)
-        };
-        if let Some(other) = s.ports[..at].iter().find(twin) {
-            exclude(found, &other.origin, &port.origin, "forward each port of the host once");
+    let mut forwarded = BTreeMap::new();
+    for port in &s.ports {
+        match forwarded.entry((port.value.protocol, port.value.host)) {
+            Entry::Vacant(free) => drop(free.insert(&port.origin)),
+            Entry::Occupied(other) => {
+                exclude(found, other.get(), &port.origin, "forward each port of the host once");
+            }
         }
     }
     if let (Some(bridge), Some(zone)) = (said(&s.network_bridge), said(&s.network_zone)) {

@@ -13,6 +13,7 @@ mod journal;
 mod machined;
 mod manual;
 mod many;
+mod pages;
 mod scope;
 mod sudo;
 mod traps;
@@ -89,7 +90,10 @@ fn main() -> ExitCode {
             units::machinectl_start_and_enable_use_it[300],
             units::notify_ready_waits_for_the_guest[180],
             units::a_folder_of_the_case_is_not_a_machine,
-            manual::every_example_works[300],
+            manual::examples_of_spawn_work[180],
+            manual::examples_of_settings_files_work[180],
+            manual::examples_of_messages_are_what_is_said,
+            manual::examples_of_the_journal_find_it,
             many::reboots_in_a_row[240],
             many::the_terminal_stays_across_a_reboot,
             many::one_hundred_in_a_loop[240],

@@ -2,8 +2,13 @@
 //! The lines of a `.nspawn` file: sections, comments, continued lines, assignments (`config_parse` of systemd). What a
 //! value means is for [`super::values`].
 
+use std::cell::Cell;
+
 /// The longest line, in bytes (`LONG_LINE_MAX` of systemd).
 pub const LINE_MAX: usize = 1 << 20;
+
+/// How many lines may say something. A file may come with an image: what is made of it must have an end.
+const ITEMS_MAX: usize = 10_000;
 
 /// What `strstrip` of systemd drops at both ends.
 const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
@@ -54,6 +59,11 @@ pub fn read(bytes: &[u8], each: &mut dyn FnMut(At, Item<'_>)) {
     let mut number = 0u32;
     let mut bom_seen = false;
     let mut joined: Option<(u32, Vec<u8>)> = None;
+    let said = Cell::new(0);
+    let each: &mut dyn FnMut(At, Item<'_>) = &mut |at, item| {
+        said.set(said.get() + 1);
+        each(at, item);
+    };
     while let Some((line, tail)) = next_line(rest) {
         rest = tail;
         if line.len() >= LINE_MAX {
@@ -88,6 +98,9 @@ pub fn read(bytes: &[u8], each: &mut dyn FnMut(At, Item<'_>)) {
         };
         if !go_on {
             return;
+        }
+        if said.get() > ITEMS_MAX {
+            return each(at(first, number, 1), Item::Broken { why: "more than ten thousand lines say something" });
         }
     }
     if let Some((first, text)) = joined {
@@ -237,6 +250,9 @@ mod tests {
         assert_eq!(shown(&long)[1], "2-1:1 broken: the line is longer than a megabyte");
         let long = [b"B=".to_vec(), vec![b'x'; LINE_MAX - 4], b"\\\nC=1\n".to_vec()].concat();
         assert_eq!(shown(&long), ["1-2:1 broken: the continued line is longer than a megabyte"]);
+        let many = shown("# c\nA=1\n\n".repeat(ITEMS_MAX + 5).as_bytes());
+        assert_eq!((many.len(), many[ITEMS_MAX].as_str()), (ITEMS_MAX + 2, "30002-30002:1 A=1@3"));
+        assert_eq!(many[ITEMS_MAX + 1], "30002-30002:1 broken: more than ten thousand lines say something");
     }
 
     proptest! {

@@ -11,6 +11,7 @@ use crate::config::keys::environment::apply_environment;
 use crate::config::{Does, Said, Settings, Trust};
 use crate::error::Diagnostic;
 use crate::model::SettingsMode;
+use std::collections::BTreeSet;
 
 /// Keys that choose the program: words on the command line are a choice of their own.
 fn chooses_program(entry: &Entry) -> bool {
@@ -44,7 +45,7 @@ pub fn merge(said: &Settings, layers: &mut [Layer]) -> (Settings, Vec<Diagnostic
 /// Takes out what does not count, with a warning where somebody might wonder.
 fn sift(said: &Settings, layers: &mut [Layer], files_win: bool) {
     let masked = Masked::of(said);
-    let trusted: Vec<&'static str> = layers
+    let trusted: BTreeSet<&'static str> = layers
         .iter()
         .filter(|layer| layer.trust == Trust::Trusted)
         .flat_map(|layer| layer.entries.iter().map(|entry| entry.file.name))
@@ -55,7 +56,7 @@ fn sift(said: &Settings, layers: &mut [Layer], files_win: bool) {
         trust::sift(layer, &|_| false);
         for entry in std::mem::take(&mut layer.entries) {
             let hidden = chooses_program(&entry) && words_said && (weak || !files_win);
-            if weak && !trust::only_narrows(&entry) && trusted.contains(&entry.file.name) {
+            if weak && !trust::only_narrows(&entry) && trusted.contains(entry.file.name) {
                 layer.warn(entry.at, trust::overruled(&entry, "a file of the administrator says it"));
             } else if weak && files_win && !trust::only_narrows(&entry) && masked.hides(entry.key) {
                 layer.warn(entry.at, trust::overruled(&entry, "an option of the command line says it"));

@@ -11,8 +11,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// More than any file that a person or a tool writes; what is longer is no settings file.
-const SIZE_MAX: u64 = 16 << 20;
+/// More than any file that a person or a tool writes; what is longer is no settings file. What is made of a file may take
+/// a few hundred times as much memory.
+const SIZE_MAX: u64 = 1 << 20;
 
 /// Where files are looked for.
 #[derive(Debug, Clone)]
@@ -102,7 +103,7 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     let count = File::from(fd).take(SIZE_MAX).read_to_end(&mut bytes).map_err(|e| unreadable(path).io(&e))?;
     match count as u64 {
-        SIZE_MAX.. => Err(unreadable(path).cause("it is longer than 16 megabytes")),
+        SIZE_MAX.. => Err(unreadable(path).cause("it is longer than a megabyte")),
         _ => Ok(Some(bytes)),
     }
 }
@@ -172,8 +173,9 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, at.join("fifo"), FileType::Fifo, Mode::RUSR, 0).unwrap();
         symlink("/dev/null", at.join("null")).unwrap();
         symlink("loop", at.join("loop")).unwrap();
+        std::fs::write(at.join("long"), vec![b'#'; 1 << 20]).unwrap();
         assert_eq!(read(&at.join("null")).unwrap(), Some(Vec::new()));
-        for bad in ["fifo", "loop", ""] {
+        for bad in ["fifo", "loop", "long", ""] {
             assert_eq!(read(&at.join(bad)).unwrap_err().code(), Code::SettingsFile, "{bad}");
         }
         std::fs::remove_dir_all(at).unwrap();

@@ -7,13 +7,13 @@ use crate::config::Trust;
 
 const WAY_OUT: &str = "move the file to /etc/systemd/nspawn, or say --settings=trusted";
 
-/// Why an entry of the layer does not count; `None` where it does.
-pub fn objection(layer: &Layer, entry: &Entry) -> Option<String> {
+/// Why an entry of the layer does not count; `None` where it does. `filter_denies`: [`only_denies`] of the layer.
+fn objection(layer: &Layer, entry: &Entry, filter_denies: bool) -> Option<String> {
     let refused = match entry.file.name {
         _ if layer.trust == Trust::Trusted || entry.value.is_empty() => false,
         // A filter that only takes away is fine. Lines belong together: refused ones beside allowed ones are not looked at
         // alone.
-        "SystemCallFilter" => !only_denies(layer),
+        "SystemCallFilter" => !filter_denies,
         _ => entry.key.trust == Trust::Trusted,
     };
     refused.then(|| {
@@ -41,7 +41,8 @@ pub fn overruled(entry: &Entry, by: &str) -> String {
 
 /// Removes what does not count from the layer and warns of it, unless it is hidden anyway.
 pub fn sift(layer: &mut Layer, hidden: &dyn Fn(&Entry) -> bool) {
-    let objections: Vec<_> = layer.entries.iter().map(|entry| objection(layer, entry)).collect();
+    let filter_denies = only_denies(layer);
+    let objections: Vec<_> = layer.entries.iter().map(|entry| objection(layer, entry, filter_denies)).collect();
     let entries = std::mem::take(&mut layer.entries);
     for (entry, objection) in entries.into_iter().zip(objections) {
         match objection {

@@ -46,7 +46,7 @@ pub fn netlink(bytes: &[u8]) {
         }
     }
     assert!(messages <= bytes.len() / 16);
-    wire::answered_link(bytes);
+    assert!(wire::answered_link(bytes).err().is_none_or(|errno| (1..4096).contains(&errno)));
 }
 
 /// `/proc/PID/stat`, `status` and `limits`. Whatever a program is called, the fields behind its name are the kernel's.

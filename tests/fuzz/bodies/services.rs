@@ -82,7 +82,7 @@ pub fn keeper(bytes: &[u8]) {
     if let Some((family, protocol, port)) = wire::parse_port(text) {
         wire::stop_forward_message(family, protocol, port);
     }
-    wire::answered_link(text);
+    assert!(wire::answered_link(text).err().is_none_or(|errno| (1..4096).contains(&errno)));
 }
 
 /// What somebody asks of the control socket: only `Status` of the one version is answered, all else has an error.
