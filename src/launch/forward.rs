@@ -11,11 +11,12 @@ use crate::plan::{ForwardJournal, JOURNAL_SOCKET, Shared};
 use crate::prepare::SharedDirectory;
 use crate::supervise::{Request, Source};
 use crate::sys::child::Ending;
+use crate::sys::process::borrow_fd;
 use crate::undo::{Release, RuntimeDir, Ticket, Undo};
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::fs::{Access, AtFlags, CWD, Gid, IFlags, Mode, OFlags, Uid};
-use rustix::io::Errno;
+use rustix::io::{Errno, FdFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::cell::RefCell;
@@ -38,6 +39,8 @@ const HOST_JOURNAL: &str = "/run/systemd/journal/socket";
 /// The socket, and the process that stores what comes from it.
 pub struct Forward {
     plan: ForwardJournal,
+    /// How many descriptors from 3 on are for the payload alone.
+    passed: u32,
     listener: OwnedFd,
     /// Holds what is waited for: a connection, or the end of the process.
     watch: OwnedFd,
@@ -66,14 +69,21 @@ impl Forward {
     /// [`Code::JournalForward`], saying what cannot be made.
     pub fn make(
         plan: &ForwardJournal,
+        passed: u32,
         runtime: &RuntimeDir,
         range: Option<UidRange>,
     ) -> Result<(Self, SharedDirectory)> {
         let made = make_directory(plan.file.parent().unwrap_or(Path::new("/")));
-        made.and_then(|()| Self::listen(plan, &runtime.path().join(NAME), range)).map_err(|d| d.origin(&plan.origin))
+        let path = runtime.path().join(NAME);
+        made.and_then(|()| Self::listen(plan, passed, &path, range)).map_err(|d| d.origin(&plan.origin))
     }
 
-    fn listen(plan: &ForwardJournal, path: &Path, range: Option<UidRange>) -> Result<(Self, SharedDirectory)> {
+    fn listen(
+        plan: &ForwardJournal,
+        passed: u32,
+        path: &Path,
+        range: Option<UidRange>,
+    ) -> Result<(Self, SharedDirectory)> {
         let failed = |e: Errno| {
             Diagnostic::new(Code::JournalForward, format!("cannot listen for the journal on {}", path.display()))
                 .errno(e)
@@ -91,7 +101,7 @@ impl Forward {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = rustix::fs::open(path, flags, Mode::empty()).map_err(failed)?;
         let watch = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(failed)?;
-        let forward = Self { plan: plan.clone(), listener, watch, state: RefCell::default() };
+        let forward = Self { plan: plan.clone(), passed, listener, watch, state: RefCell::default() };
         forward.watch(forward.listener.as_fd())?;
         let shared = SharedDirectory { what: Shared::JournalSocket, directory, target: JOURNAL_SOCKET.into() };
         Ok((forward, shared))
@@ -199,11 +209,23 @@ impl Forward {
             command.env("SYSTEMD_LOG_TARGET", "journal").stderr(Stdio::null());
         }
         // The keys of a terminal are not for it.
-        let child = command.process_group(0).spawn().map_err(failed)?;
+        command.process_group(0);
+        self.pass_on(FdFlags::CLOEXEC);
+        let child = command.spawn();
+        self.pass_on(FdFlags::empty());
+        let child = child.map_err(failed)?;
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).map_err(|e| failed(e.into()))?;
         let copy = pidfd.try_clone().map_err(failed)?;
         let ticket = undo.push(Release::KillProcess(copy), "the process that stores the guest's journal")?;
         Ok(Receiver { child, pidfd, ticket })
+    }
+
+    /// What is passed by socket activation is open across execve(2), for the payload's next boot too.
+    fn pass_on(&self, flags: FdFlags) {
+        for fd in 3..3 + self.passed as RawFd {
+            // Only one that is not open has none, and that was refused.
+            let _set = rustix::io::fcntl_setfd(borrow_fd(fd), flags);
+        }
     }
 
     /// Forgets the process that has ended; returns what was wrong with it.

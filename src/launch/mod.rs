@@ -199,7 +199,8 @@ fn run_in(
     shared.extend(journal);
     let mut held = Held { console: HeldConsole::default(), control: Control::listen(&session.runtime)?, forward: None };
     if let Some(forward) = &plan.forward_journal {
-        let (forward, socket) = Forward::make(forward, &session.runtime, session.range.as_ref().map(|r| r.range))?;
+        let range = session.range.as_ref().map(|r| r.range);
+        let (forward, socket) = Forward::make(forward, plan.process.listen_fds, &session.runtime, range)?;
         held.forward = Some(forward);
         shared.push(socket);
     }

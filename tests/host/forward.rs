@@ -164,6 +164,26 @@ fn held_open(case: &Case, name: &str, folder: &Path) -> Result<Guest, Reason> {
     Ok(guest)
 }
 
+pub fn passed_descriptors_are_for_the_payload_alone(case: &mut Case) -> Outcome {
+    need_receiver()?;
+    let name = name_for(case);
+    let folder = case.dir().join("journals");
+    let passed = case.dir().join("passed");
+    fs::write(&passed, "what is passed")?;
+    let script = "open(my $f, '<&=', 3) or die; my $s = connected(); entry($s, 1, <$f>); sleep 600;";
+    let spawn = sender(case, &name, &[&format!("--forward-journal={}", folder.display())], script).command();
+    let around = "exec 3<\"$0\"; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\"";
+    let program = Program::new("sh").args(["-c", around]).arg(&passed).arg(spawn.get_program()).args(spawn.get_args());
+    let guest = Guest::of(program.start(), &name);
+    guest.wait_registered();
+    let file = folder.join(format!("remote-{name}.journal"));
+    until("the payload's entry is stored", SOON, || messages(&file) == ["what is passed-1"]);
+    for fd in fs::read_dir(format!("/proc/{}/fd", receivers(&folder)?[0]))? {
+        assert_ne!(fs::read_link(fd?.path())?, passed);
+    }
+    Ok(())
+}
+
 pub fn a_killed_supervisor_leaves_no_receiver(case: &mut Case) -> Outcome {
     need_receiver()?;
     let name = name_for(case);

@@ -77,6 +77,7 @@ fn main() -> ExitCode {
             forward::reboots_and_restarts_of_journald_lose_nothing[240],
             forward::the_last_entries_are_stored[180],
             forward::only_root_of_the_container_can_send,
+            forward::passed_descriptors_are_for_the_payload_alone,
             forward::a_killed_supervisor_leaves_no_receiver,
             forward::a_killed_receiver_is_told_and_another_one_comes[120],
             forward::limits_hold_or_are_refused[120],
