@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Standard input, output and error; the console.
 
-use crate::common::{Case, HostState, Outcome, Program, Pty, Reason, pty};
+use crate::common::{Case, HostState, Outcome, Program, Pty, Reason, leftovers, pty};
 use crate::support::*;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
@@ -198,6 +198,7 @@ pub fn every_console_mode(case: &mut Case) -> Outcome {
 
 /// The keeper gives the caller's terminal back when the supervisor cannot.
 pub fn a_killed_supervisor_leaves_the_terminal_as_it_was(case: &mut Case) -> Outcome {
+    leftovers::adopt_orphans()?;
     let tree = Tree::new(case)?;
     for name in BOTH {
         let mut pty = Pty::open()?;
@@ -211,6 +212,8 @@ pub fn a_killed_supervisor_leaves_the_terminal_as_it_was(case: &mut Case) -> Out
         child.kill()?;
         assert_eq!(pty::wait(&mut child, SOON).signal(), Some(9), "{name:?}");
         eventually("the terminal is as before", || pty.settings().is_ok_and(|now| format!("{now:?}") == before));
+        // The keeper has the rest to do then.
+        assert_eq!(leftovers::processes(SOON), Vec::<String>::new(), "{name:?}");
     }
     Ok(())
 }
