@@ -149,7 +149,7 @@ fn every_body_has_a_corpus() {
 /// How many times longer an input is made.
 const LONGER: usize = 8;
 /// How much more than in proportion it may take: a quadratic reader takes [`LONGER`] times more.
-const LEEWAY: u32 = 3;
+const LEEWAY: u32 = 2;
 /// What is too short to be measured, next to it.
 const UNCLEAR: Duration = Duration::from_millis(5);
 /// Inputs of this length are long enough, whatever they take.
@@ -200,6 +200,13 @@ fn long_inputs_take_time_in_proportion() {
             is_linear(body, &|times| [start, part.repeat(times).as_str()].concat().into_bytes());
         }
     }
+}
+
+#[test]
+#[should_panic(expected = "quadratic: ")]
+fn a_reader_that_takes_the_square_is_found() {
+    let run = |bytes: &[u8]| bytes.iter().for_each(|a| assert!(bytes.iter().all(|b| std::hint::black_box(a) == b)));
+    is_linear(&Body { name: "quadratic", run, share: 100 }, &|times| vec![b'x'; times]);
 }
 
 /// What a long input may be made of: the body, what it begins with, the parts.
