@@ -105,7 +105,9 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
             attach_fitting(places, mount.as_fd(), at.as_fd())
         }
         OpKind::HostCgroups { attributes, target: path, create } => {
-            let mount = own_fs(OwnFs::Cgroup2, *attributes).during(Part::Configure)?;
+            // Whatever fails from here on, nothing of the host's can be changed.
+            let read_only = attributes.union(MountAttrFlags::MOUNT_ATTR_RDONLY);
+            let mount = own_fs(OwnFs::Cgroup2, read_only).during(Part::Configure)?;
             let Some(at) = places.target(path, *create)? else { return Ok(()) };
             attach_fitting(places, mount.as_fd(), at.as_fd())?;
             super::cgroups::open_own_group(places, mount.as_fd())

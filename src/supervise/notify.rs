@@ -305,6 +305,7 @@ fn tell(words: &[NotifyState], fds: &[RawFd]) -> Result<()> {
     daemon::notify_with_fds(false, words, fds)
         .map(drop)
         .map_err(|e| Diagnostic::new(Code::NotifyFailed, "cannot notify the service manager").cause(e.to_string()))
+        .map_err(|d| d.help("see what $NOTIFY_SOCKET names, or unset it where no service manager waits"))
 }
 
 #[cfg(test)]

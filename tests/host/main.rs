@@ -73,6 +73,7 @@ fn main() -> ExitCode {
             journal::d48_a_failed_start_takes_the_link_back,
             journal::a_restart_of_journald_is_survived,
             forward::what_the_guest_writes_is_stored_meanwhile[180],
+            forward::reboots_and_restarts_of_journald_lose_nothing[240],
             forward::the_last_entries_are_stored[180],
             forward::only_root_of_the_container_can_send,
             forward::a_killed_supervisor_leaves_no_receiver,

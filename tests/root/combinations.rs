@@ -83,3 +83,21 @@ pub fn a_console_that_is_covered_is_told(case: &mut Case) -> Outcome {
     }
     Ok(())
 }
+
+/// Without a user namespace there are all ids, else those of the range.
+pub fn a_user_outside_of_the_range_is_refused(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    tree.write("etc/group", "root:x:0:\nfar:x:70000:user\n")?;
+    for name in BOTH {
+        for user in ["70000", "4294967294", "user"] {
+            let run = tree.called(case, name, &["--private-users=no", "-u", user])?.args(["id", "-u"]).run();
+            run.expect_code(0);
+            let run = tree.called(case, name, &["-U", "-u", user])?.arg("true").run();
+            let run = run.expect_code(if name == Name::Spawn { 125 } else { 1 });
+            assert_says(&run, &format!("cannot run the program as the user {user}: "));
+            assert_says(&run, " is not among the container's ids, which are 0 to 65535 [E1002]");
+            assert_says(&run, "asked for by -u");
+        }
+    }
+    Ok(())
+}
