@@ -39,7 +39,7 @@ check:
 check-vm:
 	@SPAWN_VM_SUITES="$${SPAWN_VM_SUITES:-trixie bookworm}" tests/check vm
 
-# systemd's own acceptance test of systemd-nspawn, with the link in place. Never part of check.
+# systemd's own acceptance test of systemd-nspawn, with the link in place. Never part of check. VM=1: in a virtual machine.
 test-13: toolchain
 	cargo build --locked
 	@tests/test-13
