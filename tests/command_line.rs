@@ -238,6 +238,17 @@ fn mistakes_name_the_option_and_what_is_allowed() {
 }
 
 #[test]
+fn of_many_mistakes_the_first_are_told() {
+    let line = (0..10_000).fold("spawn".to_string(), |line, n| line + &format!(" --nosuch{n}"));
+    let told = refused(&line);
+    assert_eq!(told.len(), 20);
+    assert!(told[19].to_string().contains("the rest of the line was not looked at"), "{}", told[19]);
+    let few = refused("spawn -^^ --nosuch");
+    assert_eq!(few.len(), 2);
+    assert!(!few[1].to_string().contains("not looked at"));
+}
+
+#[test]
 fn near_names_and_candidates_are_told() {
     let help = |line: &str| refused(line)[0].remedy().unwrap_or_default().to_string();
     assert_eq!(help("spawn --directry=/x"), "did you mean --directory?");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Parts the command line into options and payload, in one pass, as getopt_long(3) does with a `+` in front. No value is
-//! looked at here, and every mistake of the line is told, each once.
+//! looked at here, and each mistake of the line is told once.
 
 use crate::config::{Invocation, Key, Listing, Repeat, Takes, keys};
 use crate::error::{Code, Diagnostic};
@@ -11,8 +11,8 @@ use std::iter::Peekable;
 use std::os::unix::ffi::OsStrExt;
 use std::vec::IntoIter;
 
-/// How many mistakes are told with the name that was meant: of more the line was not for us.
-const HINTS: usize = 20;
+/// Mistakes that are told of one line: one with more was not for us.
+const MISTAKES_MAX: usize = 20;
 
 /// One option as it was typed.
 pub(super) struct Occurrence {
@@ -69,7 +69,14 @@ impl Splitter {
     }
 
     fn refuse(&mut self, refusal: Diagnostic) {
-        if self.told.insert(refusal.headline()) {
+        let told = self.refused.len();
+        if told == MISTAKES_MAX || !self.told.insert(refusal.headline()) {
+            return;
+        }
+        if told + 1 == MISTAKES_MAX {
+            self.rest = Vec::new().into_iter().peekable();
+            self.refused.push(refusal.note("the rest of the line was not looked at"));
+        } else {
             self.refused.push(refusal);
         }
     }
@@ -169,9 +176,6 @@ impl Splitter {
 
     /// The name that was meant, if not more than a third of the letters are wrong.
     fn near(&self, name: &[u8]) -> Option<&'static str> {
-        if self.refused.len() >= HINTS {
-            return None;
-        }
         let shown = self.known().filter(|key| key.listing != Listing::Hidden);
         let close = shown.filter_map(|key| key.long).filter(|long| long.len().abs_diff(name.len()) <= name.len() / 3);
         let measured = close.map(|long| (distance(name, long.as_bytes()), long));
@@ -219,7 +223,7 @@ mod tests {
             (letters("bxkK"), LONG / 2, 2),
             (words(|_| "-k".into(), LONG), 0, 1),
             (words(|_| "--nosuch".into(), LONG), 0, 1),
-            (words(|n| format!("--nosuch{n:05}"), LONG), 0, LONG / 14),
+            (words(|n| format!("--nosuch{n:05}"), LONG), 0, MISTAKES_MAX),
             (words(|_| "--boot=1".into(), LONG), 0, 1),
             (words(|_| "--bind".into(), LONG), LONG / 7 / 2, 1),
             (words(|_| "-b".into(), LONG), LONG / 3, 0),

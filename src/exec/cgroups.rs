@@ -16,16 +16,20 @@ use std::ffi::CStr;
 /// Longest path of a group, with what `/proc/PID/cgroup` has around it on a host with cgroup v1 as well.
 const TEXT_MAX: usize = 8192;
 
-/// Makes the attached mount of the whole hierarchy read-only, but for the group of the container's first process.
+/// Makes the group of the container's first process writable in the attached, read-only mount of the whole hierarchy.
 pub fn open_own_group(places: &Places<'_>, hierarchy: BorrowedFd<'_>) -> Result<(), Fault> {
     let mut text = [0u8; TEXT_MAX];
-    let Some(group) = group_of_init(places, &mut text).during(Part::Source)? else { return Ok(()) };
+    let writable = |mount: BorrowedFd<'_>| {
+        attributes(mount, Reach::Mount, MountAttrFlags::empty(), MountAttrFlags::MOUNT_ATTR_RDONLY)
+    };
+    let Some(group) = group_of_init(places, &mut text).during(Part::Source)? else {
+        return writable(hierarchy).during(Part::Attributes);
+    };
     let at = open_inside(hierarchy, group, OFlags::PATH | OFlags::DIRECTORY).during(Part::Source)?;
     let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     let own = open_tree(&at, c"", clone).during(Part::Clone)?;
-    attach(own.as_fd(), at.as_fd()).during(Part::Attach)?;
-    let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY;
-    attributes(hierarchy, Reach::Mount, read_only, MountAttrFlags::empty()).during(Part::Attributes)
+    writable(own.as_fd()).during(Part::Attributes)?;
+    attach(own.as_fd(), at.as_fd()).during(Part::Attach)
 }
 
 /// The group of PID 1 as this process sees it; `None` for the top of the hierarchy, which is all there is then.

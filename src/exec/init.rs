@@ -205,6 +205,11 @@ fn identity(init: &Init, r: &Reporter<'_>) {
         r.fail(InitStep::WorkingDirectory as u16, (Part::Whole, e), 0);
     }
     r.must(InitStep::Signals, process::reset_signals());
+    // A low limit of files keeps nobody from closing them, but from moving one.
+    r.must(InitStep::Descriptors, process::close_from(init.first_closed, process::Mark::CloseOnExec));
+    if let Some(handover) = &init.handover {
+        r.must(InitStep::Descriptors, process::dup_over_exec(r.pipe(), handover.report));
+    }
     powers(init, r);
 }
 
@@ -257,9 +262,7 @@ fn capability(r: &Reporter<'_>, result: Result<(), caps::Failed>) {
 }
 
 fn execute(init: &Init, r: &Reporter<'_>) -> ! {
-    r.must(InitStep::Descriptors, process::close_from(init.first_closed, process::Mark::CloseOnExec));
     if let Some(handover) = &init.handover {
-        r.must(InitStep::Descriptors, process::dup_over_exec(r.pipe(), handover.report));
         let errno = exec_fd(handover.program.as_fd(), &handover.argv, &init.env);
         r.fail(InitStep::Exec as u16, (Part::Helper, errno), 0)
     }
@@ -295,9 +298,10 @@ fn below_stub(init: &Init, stub: &Stub, r: &Reporter<'_>) -> ! {
         Ok(Side::Child) => {
             drop(held);
             session(init, r);
-            identity(init, r);
-            // End-of-file: PID 1's end was closed by its exec, or by its end, which ends us too.
+            // End-of-file: PID 1's end was closed by its exec, or by its end, which ends us too. Afterwards the number of
+            // ours may be used for another.
             r.must(InitStep::Wait, wait_byte(replaced.as_fd()));
+            identity(init, r);
             execute(init, r)
         }
         Ok(Side::Parent { .. }) => {

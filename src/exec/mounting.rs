@@ -98,14 +98,16 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
             attach_fitting(places, mount.as_fd(), at.as_fd())
         }
         OpKind::Overlay(overlay) => super::overlay::mount(places, overlay),
-        OpKind::Cover { target: path, create } => cover(places, path, *create),
+        OpKind::Cover { target: path, create, run_host } => cover(places, path, *create, borrow(run_host)),
         OpKind::Own { fs, attributes, target: path, create } => {
             let mount = own_fs(*fs, *attributes).during(Part::Configure)?;
             let Some(at) = places.target(path, *create)? else { return Ok(()) };
             attach_fitting(places, mount.as_fd(), at.as_fd())
         }
         OpKind::HostCgroups { attributes, target: path, create } => {
-            let mount = own_fs(OwnFs::Cgroup2, *attributes).during(Part::Configure)?;
+            // Whatever fails from here on, nothing of the host's can be changed.
+            let read_only = attributes.union(MountAttrFlags::MOUNT_ATTR_RDONLY);
+            let mount = own_fs(OwnFs::Cgroup2, read_only).during(Part::Configure)?;
             let Some(at) = places.target(path, *create)? else { return Ok(()) };
             attach_fitting(places, mount.as_fd(), at.as_fd())?;
             super::cgroups::open_own_group(places, mount.as_fd())
@@ -184,24 +186,25 @@ fn clone_inside(
     open_tree(&from, c"", flags).map(Some).during(Part::Clone)
 }
 
-/// Covers what is there with the node of mode 000 of the same type.
-fn cover(places: &Places<'_>, path: &CStr, create: Create) -> Result<(), Fault> {
+/// Covers what is there with the node of mode 000 of the same type. Somebody may have asked for another mount on `/run`,
+/// so the nodes are found from where they were made.
+fn cover(places: &Places<'_>, path: &CStr, create: Create, run_host: BorrowedFd<'_>) -> Result<(), Fault> {
     let Some(at) = places.target(path, create)? else { return Ok(()) };
     let node = match kind_of(at.as_fd()).during(Part::Open)? {
-        FileType::Directory => c"/run/host/inaccessible/dir",
-        FileType::Fifo => c"/run/host/inaccessible/fifo",
-        FileType::Socket => c"/run/host/inaccessible/sock",
-        FileType::CharacterDevice => c"/run/host/inaccessible/chr",
-        FileType::BlockDevice => c"/run/host/inaccessible/blk",
-        _ => c"/run/host/inaccessible/reg",
+        FileType::Directory => c"inaccessible/dir",
+        FileType::Fifo => c"inaccessible/fifo",
+        FileType::Socket => c"inaccessible/sock",
+        FileType::CharacterDevice => c"inaccessible/chr",
+        FileType::BlockDevice => c"inaccessible/blk",
+        _ => c"inaccessible/reg",
     };
-    let Some(mount) = clone_inside(places.of(node), false, Create::Never)? else { return Ok(()) };
+    let Some(mount) = clone_inside((run_host, node), false, Create::Never)? else { return Ok(()) };
     let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY
         | MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
         | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     attributes(mount.as_fd(), Reach::Mount, read_only, MountAttrFlags::empty()).during(Part::Attributes)?;
-    attach(mount.as_fd(), at.as_fd()).during(Part::Attach)
+    attach_fitting(places, mount.as_fd(), at.as_fd())
 }
 
 /// A file system of the namespaces that the calling process is in.

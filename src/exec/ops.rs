@@ -110,6 +110,8 @@ pub enum OpKind {
         target: CString,
         /// [`Create::Skip`] or [`Create::Never`].
         create: Create,
+        /// The file system that holds the nodes.
+        run_host: RawFd,
     },
     /// Mounts a file system of the container's own namespaces.
     Own {

@@ -5,10 +5,11 @@ use super::report::{InitStep, Kind, Part, Record, Stage};
 use crate::error::{Code, Diagnostic, Origin};
 use crate::model::StartMode;
 use crate::model::shown::escape;
-use crate::plan::{Action, MountStep, Plan, Source, UserNamespace};
+use crate::plan::{Action, MountStep, Plan, Source, Step, UserNamespace};
 use rustix::io::Errno;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// The diagnostic for a failed or skipped step. `home` is that of the payload's user, which the plan does not know.
 pub fn failure(plan: &Plan, home: Option<&CStr>, record: &Record) -> Diagnostic {
@@ -76,7 +77,7 @@ fn stager(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
             _ => d,
         };
     };
-    let (what, code) = describe(&step.action, record.part);
+    let (what, code) = describe(&step.action, record.part, errno);
     let mut d = Diagnostic::new(code, what).errno(errno).origin(&step.origin);
     if !is_said(&step.action, record.part) {
         d = d.note(record.part.what());
@@ -85,6 +86,13 @@ fn stager(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
         d = d.note(format!("the start goes on: {why}"));
     }
     match (record.part, errno) {
+        (Part::Type, Errno::BUSY) => {
+            d.help("choose another place: nothing can be mounted on the root directory itself")
+        }
+        (Part::Create, Errno::NOENT) => d.help("choose another place: that file system lets nobody make directories"),
+        (Part::Create, Errno::ACCESS) if plan.user_namespace.is_some() && !plan.idmapped() => d.help(
+            "make it in the image, or leave --private-users-ownership= out: the tree is not the container root's",
+        ),
         (Part::Type, _) => d.help("a directory can only be mounted on a directory, a file on a file"),
         (Part::Configure, _) if matches!(&step.action, Action::Mount(m) if is_overlay(m)) => {
             d.help("the upper directory must not be on an overlay or a network file system, nor inside a lower one")
@@ -111,7 +119,7 @@ fn is_said(action: &Action, part: Part) -> bool {
     }
 }
 
-fn describe(action: &Action, part: Part) -> (String, Code) {
+fn describe(action: &Action, part: Part, errno: Errno) -> (String, Code) {
     let code = if matches!(part, Part::Open | Part::Create | Part::Type) { Code::ImageObject } else { Code::Mount };
     let what = match action {
         Action::MountTree { source, .. } => format!("cannot mount the tree {}", source.display()),
@@ -142,6 +150,9 @@ fn describe(action: &Action, part: Part) -> (String, Code) {
             match part {
                 Part::Open => format!("cannot open the mount point {target} in the container"),
                 Part::Create => format!("cannot make the mount point {target} in the image"),
+                Part::Type if errno == Errno::BUSY => {
+                    format!("cannot mount {source} on {target}: it is the root directory")
+                }
                 Part::Type => format!("cannot mount {source} on {target}, which is of another type"),
                 Part::Attributes => format!("cannot set the mount flags of {target}"),
                 Part::Source if is_overlay(m) => {
@@ -160,6 +171,9 @@ fn init(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
     let Some(step) = InitStep::of(record) else {
         return Diagnostic::new(Code::ChildStep, "the container's first process failed").errno(errno);
     };
+    if let Some(d) = refused_by_filter(plan, step, errno) {
+        return d;
+    }
     match step {
         InitStep::Exec if record.part == Part::Helper => {
             Diagnostic::new(Code::ChildStep, "cannot execute the program that runs the payload").errno(errno)
@@ -184,6 +198,19 @@ fn init(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
             let d = Diagnostic::new(Code::ChildStep, "cannot become the user of the program").errno(errno);
             match &plan.process.user {
                 Some((_, origin)) => d.origin(origin).help("the user's ids must lie within the container's range"),
+                None => d,
+            }
+        }
+        InitStep::Console => {
+            let d = Diagnostic::new(Code::ChildStep, "cannot open the console").errno(errno);
+            let covers = |step: &&Step| {
+                let on_dev = |m: &MountStep| Path::new("/dev").starts_with(&m.target) || m.target.starts_with("/dev");
+                step.origin != Origin::Default && matches!(&step.action, Action::Mount(m) if on_dev(m))
+            };
+            match plan.steps.iter().rev().find(covers) {
+                Some(step) => {
+                    d.origin(&step.origin).help("leave /dev of the container as it is, or use --console=pipe")
+                }
                 None => d,
             }
         }
@@ -213,6 +240,20 @@ fn init(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
             }
         }
     }
+}
+
+/// From the moment the filter is there it holds for what is left of the start too; what it refuses fails with EPERM.
+fn refused_by_filter(plan: &Plan, step: InitStep, errno: Errno) -> Option<Diagnostic> {
+    let what = match step {
+        InitStep::Capabilities | InitStep::UserIds | InitStep::DeathSignal | InitStep::NoNewPrivileges => step.what(),
+        InitStep::Exec => "execute the program",
+        _ => return None,
+    };
+    let edits = plan.filter.as_ref().map(|filter| filter.0.explain.edits.as_slice()).unwrap_or_default();
+    let by = edits.iter().rev().find(|edit| edit.deny).filter(|_| errno == Errno::PERM)?;
+    let d = Diagnostic::new(Code::ChildStep, format!("cannot {what}")).errno(errno).origin(&by.origin);
+    let d = d.note("the filter of system calls holds for the last steps of the start as well");
+    Some(d.help("leave capset, prctl, setresuid, setresgid, setgroups, execve and execveat to the container"))
 }
 
 fn program(plan: &Plan, errno: Errno) -> Diagnostic {

@@ -10,7 +10,7 @@ use crate::log::{self, MessageId};
 use crate::net::Addresses;
 use crate::plan::Unit;
 use crate::prepare::{self, Context, DevicePolicy, Prepared, SharedDirectory};
-use crate::supervise::notify::{ManagerNotify, NotifyServer, ReadyWhen};
+use crate::supervise::notify::{Fds, ManagerNotify, NotifyServer, ReadyWhen};
 use crate::supervise::pty::Pty;
 use crate::undo::{Release, Ticket, Undo};
 use rustix::fd::{BorrowedFd, OwnedFd};
@@ -48,7 +48,7 @@ impl Boot {
     pub fn start(session: &Session<'_>, shared: &[SharedDirectory], undo: &mut Undo) -> Result<Self> {
         let plan = session.plan;
         let mut releases = Vec::new();
-        let notify = NotifyServer::new()?;
+        let notify = NotifyServer::new(if plan.fd_store { Fds::Kept(plan.invocation) } else { Fds::Dropped })?;
         let early = match plan.unit {
             Unit::Scope { .. } => None,
             Unit::Keep | Unit::Own { .. } => Some(place::make_now(session, undo, &mut releases)?),

@@ -21,12 +21,14 @@ pub struct NotifySource<'a> {
     server: &'a NotifyServer,
     leader: Pid,
     manager: &'a Rc<RefCell<ManagerNotify>>,
+    /// That something was not stored is told once.
+    told_refused: bool,
 }
 
 impl<'a> NotifySource<'a> {
     /// Listens for that leader.
     pub fn new(server: &'a NotifyServer, leader: Pid, manager: &'a Rc<RefCell<ManagerNotify>>) -> Self {
-        Self { server, leader, manager }
+        Self { server, leader, manager, told_refused: false }
     }
 }
 
@@ -54,7 +56,15 @@ impl Source for NotifySource<'_> {
             }
         }
         manager.payload(&said)?;
-        Ok(Vec::new())
+        // One that cannot be stored is no reason not to hear the others.
+        let refused = self.server.take_storing().into_iter().filter_map(|storing| manager.store(&storing).err());
+        let mut warnings: Vec<Request> = refused.map(Request::Warn).collect();
+        if self.server.has_refused() && !std::mem::replace(&mut self.told_refused, true) {
+            let what = "the payload wants to store a terminal, a directory or a block device: it is not stored";
+            let d = Diagnostic::new(Code::NotifyFailed, what);
+            warnings.push(Request::Warn(d.note("it could not be passed to the payload again")));
+        }
+        Ok(warnings)
     }
 }
 

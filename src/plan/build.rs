@@ -67,9 +67,10 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
         limits: limits::limits(s, f, &mut told),
         filter,
         register: s.register.as_ref().map_or(Register::Auto, |r| r.value),
-        cgroup_namespace: mounts::cgroup_namespace(s),
+        cgroup_namespace: api_mounts::cgroup_namespace(s),
         link_journal: s.link_journal.as_ref().map_or(LinkJournal::Auto, |l| l.value),
         forward_journal: forward,
+        fd_store: f.fd_store,
         notify_ready: yes(&s.notify_ready),
         credentials: forward::credentials(s),
         // systemd-nspawn says nothing of its own beside piped output (systemd-nspawn(1), `--console=`).

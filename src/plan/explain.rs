@@ -85,6 +85,9 @@ pub fn explain(plan: &Plan) -> String {
     if plan.notify_ready {
         line("ready", format!("when the payload says so{}", by("ready")));
     }
+    if plan.fd_store {
+        line("fd store", "what the payload stores is kept by our service manager  [$FDSTORE]".into());
+    }
     if let Some((user, origin)) = &plan.process.user {
         let home = match plan.process.missing_home {
             MissingHome::Left => "",

@@ -135,6 +135,8 @@ pub struct Facts {
     pub listen_fds: Vec<FdKind>,
     /// Their names, `$LISTEN_FDNAMES` (sd_listen_fds_with_names(3)).
     pub listen_names: Option<OsString>,
+    /// Our service manager keeps descriptors for us (`$FDSTORE`, systemd.exec(5)).
+    pub fd_store: bool,
     /// The tree.
     pub tree: TreeFacts,
     /// The host.

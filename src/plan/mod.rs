@@ -3,6 +3,7 @@
 //!
 //! Only [`probe`] does I/O. Nothing after the plan reads the settings.
 
+mod api_mounts;
 mod asked;
 mod bind_users;
 mod build;
@@ -98,6 +99,8 @@ pub struct Plan {
     pub link_journal: LinkJournal,
     /// Where the journal of the guest is stored as well.
     pub forward_journal: Option<ForwardJournal>,
+    /// Descriptors that the payload wants to be stored are passed on to our service manager.
+    pub fd_store: bool,
     /// READY=1 waits for the payload's own.
     pub notify_ready: bool,
     /// The credentials; only their ids are shown.

@@ -4,6 +4,7 @@
 //! The set is systemd-nspawn's (`src/nspawn/nspawn-mount.c`, `mount_all()`), the order is our own: everything but the
 //! late steps is done before the container's namespaces exist.
 
+use super::api_mounts::{api, own, shows_parts};
 use super::step::{Action, Content, LayerOwners, Missing, MountStep, Shared, Source, Step, WriteHow};
 use super::{Facts, Network, UserNamespace, mount_options};
 use crate::config::{Invocation, Settings};
@@ -13,40 +14,40 @@ use crate::userdb::BoundUser;
 use rustix::mount::MountAttrFlags as A;
 use std::path::{Path, PathBuf};
 
-const RSD: A = A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_NODEV).union(A::MOUNT_ATTR_NOEXEC);
-const RO_RSD: A = RSD.union(A::MOUNT_ATTR_RDONLY);
-const SND: A = A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_NODEV).union(A::MOUNT_ATTR_STRICTATIME);
+pub(super) const RSD: A = A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_NODEV).union(A::MOUNT_ATTR_NOEXEC);
+pub(super) const RO_RSD: A = RSD.union(A::MOUNT_ATTR_RDONLY);
+pub(super) const SND: A = A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_NODEV).union(A::MOUNT_ATTR_STRICTATIME);
 
 /// As systemd-nspawn limits what a volatile system may keep in memory (systemd `src/shared/mount-setup.h`,
 /// `TMPFS_LIMITS_VAR`).
 const VOLATILE: &str = "mode=0755,size=25%,nr_inodes=1m";
 
-const NO_CGROUPS: &str = "programs run without seeing control groups";
+pub(super) const NO_CGROUPS: &str = "programs run without seeing control groups";
 const NO_SELINUX: &str = "programs may ask for labels that nobody sets";
-const CONVENIENCE: &str = "the container works without it";
+pub(super) const CONVENIENCE: &str = "the container works without it";
 
-fn step(target: impl Into<PathBuf>, source: Source, attributes: A, missing: Missing) -> Step {
+pub(super) fn step(target: impl Into<PathBuf>, source: Source, attributes: A, missing: Missing) -> Step {
     let mount = MountStep { target: target.into(), source, attributes, missing, late: false };
     Step { action: Action::Mount(mount), origin: Origin::Default, optional: None }
 }
 
-fn late(mut step: Step) -> Step {
+pub(super) fn late(mut step: Step) -> Step {
     if let Action::Mount(m) = &mut step.action {
         m.late = true;
     }
     step
 }
 
-fn optional(mut step: Step, why: &'static str) -> Step {
+pub(super) fn optional(mut step: Step, why: &'static str) -> Step {
     step.optional = Some(why);
     step
 }
 
-fn tmpfs(target: &str, attributes: A, options: &str, content: Content) -> Step {
+pub(super) fn tmpfs(target: &str, attributes: A, options: &str, content: Content) -> Step {
     step(target, Source::Tmpfs { options: options.into(), content }, attributes, Missing::Create)
 }
 
-fn inside(path: &str, recursive: bool) -> Source {
+pub(super) fn inside(path: &str, recursive: bool) -> Source {
     Source::Inside { path: path.into(), recursive }
 }
 
@@ -133,47 +134,6 @@ fn said(flag: &Option<Sourced<bool>>) -> bool {
     flag.as_ref().is_some_and(|f| f.value)
 }
 
-/// Whether it sees parts of sysfs only: those of its own network, or whatever it may administer of the host's.
-fn shows_parts(s: &Settings, network: &Network) -> bool {
-    network.is_own() || api_vfs(s) == ApiVfs::Network
-}
-
-fn api_vfs(s: &Settings) -> ApiVfs {
-    s.api_vfs.as_ref().map_or(ApiVfs::No, |a| a.value)
-}
-
-/// Who asked for parts of `/sys` and `/proc` that can be written to.
-fn api_origin(s: &Settings) -> Origin {
-    s.api_vfs.as_ref().filter(|a| a.value != ApiVfs::No).map_or(Origin::Default, |a| a.origin.clone())
-}
-
-/// `$SYSTEMD_NSPAWN_USE_CGNS`
-pub fn cgroup_namespace(s: &Settings) -> bool {
-    s.cgroup_namespace.as_ref().is_none_or(|on| on.value)
-}
-
-fn api(s: &Settings, network: &Network) -> Vec<Step> {
-    let shared = "mode=01777,size=10%,nr_inodes=400k";
-    let mut steps = Vec::new();
-    if s.tmpfs_tmp.as_ref().is_none_or(|t| t.value) {
-        steps.push(tmpfs("/tmp", SND, shared, Content::Empty));
-    }
-    if !shows_parts(s, network) {
-        steps.push(Step { origin: api_origin(s), ..step("/sys", Source::Sysfs, sysfs_attributes(s), Missing::Create) });
-    }
-    let nosuid = A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_STRICTATIME);
-    steps.push(tmpfs("/dev", nosuid, "mode=0755,size=4m,nr_inodes=64k", Content::Dev));
-    steps.push(step("/dev/pts", Source::Devpts, A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_NOEXEC), Missing::Create));
-    steps.push(tmpfs("/dev/shm", SND, shared, Content::Empty));
-    steps.push(tmpfs("/run", SND, "mode=0755,size=20%,nr_inodes=800k", Content::Run));
-    steps.push(tmpfs("/run/host", RO_RSD, "mode=0755,size=4m,nr_inodes=1k", Content::RunHost));
-    if !super::forward::credentials(s).is_empty() {
-        let mode = if credentials_for_all(s) { "mode=0555" } else { "mode=0500" };
-        steps.push(tmpfs("/run/host/credentials", RO_RSD, mode, Content::Credentials));
-    }
-    steps
-}
-
 /// Where the host's SELinux is in force programs in the container are to see so, and that they cannot change it: they
 /// take a selinuxfs that is read-only for SELinux being off (selinux(8), `is_selinux_enabled(3)`).
 fn selinux(f: &Facts) -> Option<Step> {
@@ -214,7 +174,7 @@ fn shared(s: &Settings, f: &Facts, user: &UserNamespace) -> Vec<Step> {
 /// A single program of another user than root reads its credentials, where nothing in the container can gain powers by
 /// which others of its users would be kept from them (systemd-nspawn(1), `--set-credential=`). Below a stub as well under
 /// our own name: the stub has no powers that its program lacks.
-fn credentials_for_all(s: &Settings) -> bool {
+pub(super) fn credentials_for_all(s: &Settings) -> bool {
     let single = s.start_mode.as_ref().is_none_or(|m| match m.value {
         StartMode::Pid1 => true,
         StartMode::Pid2 => s.invocation == Invocation::Spawn,
@@ -231,49 +191,6 @@ pub(super) fn unreadable_credentials(s: &Settings) -> Option<String> {
     let booted = s.start_mode.as_ref().is_some_and(|m| m.value == StartMode::Boot);
     let way = if booted { "" } else { "; with --no-new-privileges=yes it can" };
     own.then(|| format!("the user {} cannot read the credentials, which are for root{way}", user.value))
-}
-
-/// Mounts of the container's own namespaces, and what covers parts of them.
-fn own(s: &Settings, network: &Network) -> Vec<Step> {
-    let mut steps = vec![step("/proc", Source::Proc, RSD, Missing::Create)];
-    if api_vfs(s) != ApiVfs::Yes {
-        steps.extend(protected(s, network));
-    }
-    let boot_id = "/run/host/proc-sys-kernel-random-boot-id";
-    steps.push(step("/proc/sys/kernel/random/boot_id", inside(boot_id, false), RO_RSD, Missing::Skip));
-    steps.push(step("/proc/kmsg", inside("/run/host/proc-kmsg", false), RO_RSD, Missing::Skip));
-    steps.push(optional(step("/dev/mqueue", Source::Mqueue, RSD, Missing::Create), CONVENIENCE));
-    if shows_parts(s, network) {
-        let parts = step("/sys", Source::SysfsParts, sysfs_attributes(s), Missing::Create);
-        steps.push(Step { origin: if network.is_own() { Origin::Default } else { api_origin(s) }, ..parts });
-    }
-    let (cgroups, origin) = match &s.cgroup_namespace {
-        Some(Sourced { value: false, origin }) => (Source::HostCgroup2, origin.clone()),
-        _ => (Source::Cgroup2, Origin::Default),
-    };
-    steps.push(Step { origin, ..optional(step("/sys/fs/cgroup", cgroups, RSD, Missing::Skip), NO_CGROUPS) });
-    steps.into_iter().map(late).collect()
-}
-
-fn sysfs_attributes(s: &Settings) -> A {
-    if api_vfs(s) == ApiVfs::Yes { RSD } else { RO_RSD }
-}
-
-/// What of `/proc` cannot be changed, or be seen at all.
-fn protected(s: &Settings, network: &Network) -> Vec<Step> {
-    let mut steps = vec![step("/proc/sys", inside("/proc/sys", true), RO_RSD, Missing::Skip)];
-    if network.private || api_vfs(s) == ApiVfs::Network {
-        let net = step("/proc/sys/net", inside("/proc/sys/net", false), RSD, Missing::Skip);
-        steps.push(Step { origin: if network.private { Origin::Default } else { api_origin(s) }, ..net });
-    }
-    for file in ["kallsyms", "kcore", "keys", "sysrq-trigger", "timer_list"] {
-        steps.push(step(format!("/proc/{file}"), Source::Inaccessible, RO_RSD, Missing::Skip));
-    }
-    for dir in ["acpi", "apm", "asound", "bus", "fs", "irq", "scsi"] {
-        let path = format!("/proc/{dir}");
-        steps.push(step(path.clone(), inside(&path, false), RO_RSD, Missing::Skip));
-    }
-    steps
 }
 
 /// What was asked for, parents first.

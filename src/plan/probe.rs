@@ -41,6 +41,7 @@ pub fn probe(s: &Settings) -> Result<(Facts, Option<TriedMap>)> {
             utf8: speaks_utf8(),
         },
         listen_fds: listen_fds(),
+        fd_store: has_fd_store(),
         listen_names: std::env::var_os("LISTEN_FDNAMES"),
         host: host(),
         network: super::network::probe(s)?,
@@ -92,6 +93,12 @@ fn listen_fds() -> Vec<FdKind> {
         _ => 0,
     };
     (3..3 + count as i32).map(FdKind::of_number).collect()
+}
+
+/// Whether our manager takes descriptors, and any at all.
+fn has_fd_store() -> bool {
+    let most = std::env::var("FDSTORE").ok().and_then(|most| most.parse::<u64>().ok());
+    most.is_some_and(|most| most > 0) && std::env::var_os("NOTIFY_SOCKET").is_some_and(|at| !at.is_empty())
 }
 
 /// Our own hard limits, in the kernel's numbering (asm-generic/resource.h).

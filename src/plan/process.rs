@@ -4,6 +4,7 @@
 use super::{ExtraEnvironment, Facts, MissingHome, Process};
 use crate::config::{Invocation, Settings};
 use crate::model::{ConsoleMode, EnvAssignment, Signal, StartMode};
+use crate::supervise::fd_store::names_for_payload;
 use std::ffi::OsString;
 
 /// The payload's search path when nobody sets another.
@@ -69,7 +70,12 @@ fn environment(s: &Settings, f: &Facts, mode: StartMode, console: ConsoleMode) -
     if !f.listen_fds.is_empty() {
         env.push(("LISTEN_FDS".into(), f.listen_fds.len().to_string().into()));
         env.push(("LISTEN_PID".into(), if mode == StartMode::Pid2 { "2" } else { "1" }.into()));
-        env.extend(f.listen_names.clone().map(|names| ("LISTEN_FDNAMES".into(), names)));
+        // What the payload has stored has its own name in front of its boots, and ours for it in our manager's store.
+        let names = f.listen_names.as_ref().map(|names| match f.fd_store {
+            true => names_for_payload(names),
+            false => names.clone(),
+        });
+        env.extend(names.map(|names| ("LISTEN_FDNAMES".into(), names)));
     }
     env.push(("NOTIFY_SOCKET".into(), "/run/host/notify".into()));
     if !super::forward::credentials(s).is_empty() {

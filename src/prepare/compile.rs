@@ -229,7 +229,11 @@ fn mount(plan: &Plan, inputs: &Inputs, m: &MountStep, n: u16, optional: bool, ou
             let asked = super::overlay::Asked { lower, upper, read_only: *read_only, owners: *owners };
             super::overlay::compile(inputs, m, &asked, out)?
         }
-        Source::Inaccessible => OpKind::Cover { target, create: dir },
+        Source::Inaccessible => {
+            let run_host = out.run_host.and_then(|at| out.keep.get(at)).map(AsRawFd::as_raw_fd);
+            let run_host = run_host.ok_or_else(|| Diagnostic::new(Code::Prepare, "there is no /run/host yet"))?;
+            OpKind::Cover { target, create: dir, run_host }
+        }
         Source::Proc => OpKind::Own { fs: OwnFs::Proc, attributes: m.attributes, target, create: dir },
         Source::Cgroup2 => OpKind::Own { fs: OwnFs::Cgroup2, attributes: m.attributes, target, create: dir },
         Source::HostCgroup2 => OpKind::HostCgroups { attributes: m.attributes, target, create: dir },

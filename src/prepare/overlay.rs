@@ -95,6 +95,7 @@ fn make_host_directory(source: &BindSource) -> Result<()> {
     made.map_err(|e| {
         Diagnostic::new(Code::Prepare, format!("cannot make the upper directory {} of an overlay", path.display()))
             .io(&e)
+            .help("name a directory, or one that can be made")
     })
 }
 

@@ -5,7 +5,7 @@ use super::Context;
 use crate::error::{Code, Diagnostic, Result};
 use crate::exec::{Handover, Home, Init, Stdio, Stub};
 use crate::image::{UserIdentity, group_ids, resolve_user};
-use crate::model::StartMode;
+use crate::model::{StartMode, UidRange};
 use crate::plan::{MissingHome, Plan, Process, Shared};
 use crate::supervise::{Stdio as Wanted, StdioPlan, pty::Pty};
 use crate::sys::caps::Sets;
@@ -143,17 +143,29 @@ pub fn user(plan: &Plan, context: &Context<'_>) -> Result<UserIdentity> {
         });
     };
     let image = context.tree.image()?;
-    if let Some(bound) = plan.bound_users.iter().find(|u| u.name == *name) {
-        return Ok(UserIdentity {
+    let user = match plan.bound_users.iter().find(|u| u.name == *name) {
+        Some(bound) => UserIdentity {
             uid: bound.id,
             gid: bound.id,
             groups: group_ids(&image, &bound.groups).map_err(|d| d.origin(origin))?,
             home: bound.home_inside(),
             name: name.into(),
             shell: None,
-        });
-    }
-    resolve_user(&image, OsStr::new(name)).map_err(|d| d.origin(origin))
+        },
+        None => resolve_user(&image, OsStr::new(name)).map_err(|d| d.origin(origin))?,
+    };
+    within(&user, context.range).map_err(|d| d.origin(origin))?;
+    Ok(user)
+}
+
+/// A user namespace has the ids of its range and no others.
+fn within(user: &UserIdentity, range: Option<UidRange>) -> Result<()> {
+    let ids = [("", user.uid), ("group ", user.gid)].into_iter().chain(user.groups.iter().map(|gid| ("group ", *gid)));
+    let Some(size) = range.map(|range| range.size) else { return Ok(()) };
+    let Some((kind, id)) = ids.into_iter().find(|(_, id)| *id >= size) else { return Ok(()) };
+    let d = Diagnostic::new(Code::IdRange, format!("cannot run the program as the user {}", user.name.display()));
+    let d = d.cause(format!("{kind}{id} is not among the container's ids, which are 0 to {}", size - 1));
+    Err(d.help("give a larger range with --private-users=FIRST:SIZE, or none with --private-users=no"))
 }
 
 fn environment(plan: &Plan, context: &Context<'_>, user: &UserIdentity) -> Result<Vec<CString>> {
@@ -266,4 +278,32 @@ fn stub(plan: &Plan, context: &Context<'_>) -> Result<Option<Stub>> {
     let env = [format!("container={}", plan.container_manager), format!("container_uuid={}", context.uuid.plain())];
     let env = env.iter().map(|e| c_string(OsStr::new(e))).collect::<Result<_>>()?;
     Ok(Some(Stub { program, argv: StringArray::new(argv), env: StringArray::new(env) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_within_the_range() {
+        let user = |uid, gid, groups: &[u32]| UserIdentity {
+            uid,
+            gid,
+            groups: groups.to_vec(),
+            home: "/".into(),
+            name: "joe".into(),
+            shell: None,
+        };
+        let range = |size| UidRange::new(1 << 20, size);
+        assert_eq!(within(&user(u32::MAX - 1, 5, &[70000]), None), Ok(()));
+        assert_eq!(within(&user(65535, 65535, &[65535]), range(65536)), Ok(()));
+        for (user, id) in [
+            (user(u32::MAX - 1, 5, &[]), "joe: 4294967294 is"),
+            (user(5, 65536, &[]), "joe: group 65536 is"),
+            (user(5, 5, &[6, 70000]), "joe: group 70000 is"),
+        ] {
+            let d = within(&user, range(65536)).expect_err(id);
+            assert!(d.headline().contains(id) && d.headline().ends_with("0 to 65535"), "{d}");
+        }
+    }
 }

@@ -5,6 +5,7 @@
 mod console;
 pub mod dress;
 mod event;
+pub mod fd_store;
 mod flow;
 pub mod hotkeys;
 mod job;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! sd_notify(3) in both directions: what the payload's first process says, and what our own manager hears.
 
+use super::fd_store::{self, Storing};
+use super::stdio::may_be_passed;
+use crate::config::Invocation;
 use crate::error::{Code, Diagnostic, Result};
 use crate::log::escape;
 use libsystemd::daemon::{self, NotifyState};
@@ -11,8 +14,9 @@ use rustix::net::{
     SocketType,
 };
 use rustix::process::Pid;
+use std::cell::{Cell, RefCell};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 /// The socket's name in `/run/host`; `$NOTIFY_SOCKET` of the payload is `/run/host/notify`.
@@ -73,6 +77,20 @@ pub enum Received {
 #[derive(Debug)]
 pub struct NotifyServer {
     socket: OwnedFd,
+    fds: Fds,
+    /// What is to be stored and has not been taken yet.
+    storing: RefCell<Vec<Storing>>,
+    /// Something was not stored since it could not be passed to the payload again.
+    refused: Cell<bool>,
+}
+
+/// What becomes of descriptors that the payload sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fds {
+    /// Nobody wants them.
+    Dropped,
+    /// Our service manager keeps those that a program of this name may be passed.
+    Kept(Invocation),
 }
 
 impl AsFd for NotifyServer {
@@ -84,12 +102,12 @@ impl AsFd for NotifyServer {
 
 impl NotifyServer {
     /// Makes the socket; every message will carry its sender.
-    pub fn new() -> Result<Self> {
+    pub fn new(fds: Fds) -> Result<Self> {
         let failed = |e: Errno| Diagnostic::new(Code::NotifyFailed, "cannot make the notify socket").errno(e);
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).map_err(failed)?;
         rustix::net::sockopt::set_socket_passcred(&socket, true).map_err(failed)?;
-        Ok(Self { socket })
+        Ok(Self { socket, fds, storing: RefCell::default(), refused: Cell::default() })
     }
 
     /// Gives it its name in `directory` (the container's `/run/host`, which may be a mount that is not attached yet)
@@ -110,10 +128,14 @@ impl NotifyServer {
     /// parent and have not waited for it, its number cannot be anybody else's.
     pub fn receive(&self, leader: Pid) -> Result<Received> {
         let mut bytes = [0; MESSAGE_LIMIT];
-        // Room for the sender only: the kernel then releases passed fds by itself. Closing them here would let a FUSE
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1), ScmRights(fd_store::MOST))];
+        // With room for the sender only the kernel releases passed fds by itself. Closing them here would let a FUSE
         // file of the payload hold us up in its flush.
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let room = match self.fds {
+            Fds::Dropped => rustix::cmsg_space!(ScmCredentials(1)),
+            Fds::Kept(_) => space.len(),
+        };
+        let mut control = RecvAncillaryBuffer::new(&mut space[..room]);
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
         let message = match rustix::net::recvmsg(&self.socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags)
         {
@@ -122,13 +144,36 @@ impl NotifyServer {
             Err(Errno::INTR) => return Ok(Received::Nothing),
             Err(e) => return Err(Diagnostic::new(Code::NotifyFailed, "cannot read the notify socket").errno(e)),
         };
-        let from_leader =
-            control.drain().any(|m| matches!(m, RecvAncillaryMessage::ScmCredentials(c) if c.pid == leader));
+        let (mut from_leader, mut fds) = (false, Vec::new());
+        for part in control.drain() {
+            match part {
+                RecvAncillaryMessage::ScmCredentials(sender) => from_leader = sender.pid == leader,
+                RecvAncillaryMessage::ScmRights(passed) => fds.extend(passed),
+                _ => {}
+            }
+        }
         if !from_leader || message.flags.contains(ReturnFlags::TRUNC) {
             return Ok(Received::Nothing);
         }
-        let notice = PayloadNotice::parse(&bytes[..message.bytes]);
+        let bytes = &bytes[..message.bytes];
+        if let Fds::Kept(invocation) = self.fds {
+            let passed = fds.len();
+            fds.retain(|fd| may_be_passed(fd.as_fd(), invocation));
+            self.refused.set(self.refused.get() || fds.len() < passed);
+            self.storing.borrow_mut().extend(Storing::parse(bytes, fds));
+        }
+        let notice = PayloadNotice::parse(bytes);
         Ok(if notice.is_empty() { Received::Nothing } else { Received::Notice(notice) })
+    }
+
+    /// What the messages that were received want of our manager's store, in their order.
+    pub fn take_storing(&self) -> Vec<Storing> {
+        self.storing.take()
+    }
+
+    /// Whether anything has been left out of it so far that could not be passed to the payload again: it would not start.
+    pub fn has_refused(&self) -> bool {
+        self.refused.get()
     }
 }
 
@@ -218,6 +263,13 @@ impl ManagerNotify {
         send(&on_payload(notice))
     }
 
+    /// Passes on what is to be stored, or dropped from the store.
+    pub fn store(&self, storing: &Storing) -> Result<()> {
+        let (words, fds) = storing.words();
+        let fds: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+        tell(&words, &fds)
+    }
+
     /// A word of our own on how it goes.
     pub fn status(&self, text: &str) -> Result<()> {
         send(&[NotifyState::Status(escape::text(&text.replace('\n', " ")))])
@@ -246,147 +298,15 @@ impl ManagerNotify {
 }
 
 fn send(words: &[NotifyState]) -> Result<()> {
-    if words.is_empty() {
-        return Ok(());
-    }
-    daemon::notify(false, words)
+    if words.is_empty() { Ok(()) } else { tell(words, &[]) }
+}
+
+fn tell(words: &[NotifyState], fds: &[RawFd]) -> Result<()> {
+    daemon::notify_with_fds(false, words, fds)
         .map(drop)
         .map_err(|e| Diagnostic::new(Code::NotifyFailed, "cannot notify the service manager").cause(e.to_string()))
+        .map_err(|d| d.help("see what $NOTIFY_SOCKET names, or unset it where no service manager waits"))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use rustix::fs::OFlags;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    use std::os::unix::net::UnixDatagram;
-    use std::path::PathBuf;
-
-    #[test]
-    fn messages_of_the_payload() {
-        let parsed = |m: &[u8]| {
-            let n = PayloadNotice::parse(m);
-            (n.status, n.ready)
-        };
-        let some = |s: &str| Some(s.to_owned());
-        assert_eq!(parsed(b"READY=1\nSTATUS=Up.\n"), (some("Up."), true));
-        assert_eq!(parsed(b"STATUS=a\x1b[2J\nSTATUS=b\xff\nMAINPID=7\nERRNO=2"), (some("b\\xff"), false));
-        assert_eq!(parsed(b"READY=0\nREADY=11\n READY=1\nSTATUS="), (None, false));
-        assert_eq!(parsed(&[b"STATUS=", [b'x'; 600].as_slice()].concat()), (Some("x".repeat(STATUS_LIMIT)), false));
-    }
-
-    #[test]
-    fn notices_are_merged() {
-        let mut said = PayloadNotice::default();
-        for message in [b"STATUS=a\nREADY=1".as_slice(), b"STATUS=b", b"READY=1", b"X=1"] {
-            said.merge(PayloadNotice::parse(message));
-        }
-        assert_eq!(said, PayloadNotice { status: Some("b".into()), ready: true });
-    }
-
-    proptest! {
-        #[test]
-        fn any_message_gives_a_harmless_status(message in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let status = PayloadNotice::parse(&[b"STATUS=", message.as_slice()].concat()).status.unwrap_or_default();
-            prop_assert!(!status.chars().any(|c| c.is_control() && c != '\t'));
-        }
-    }
-
-    #[test]
-    fn what_the_manager_hears() {
-        let text = |w: Words| w.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ");
-        let pid = Pid::from_raw(42).unwrap();
-        assert_eq!(
-            text(on_started(ReadyWhen::PayloadReady, pid)),
-            "STATUS=Container started. | X_NSPAWN_LEADER_PID=42"
-        );
-        assert_eq!(
-            text(on_started(ReadyWhen::Started, pid)),
-            "STATUS=Container started. | X_NSPAWN_LEADER_PID=42 | READY=1"
-        );
-        let notice = PayloadNotice { status: Some("Up.".into()), ready: true };
-        assert_eq!(text(on_payload(&notice)), "STATUS=Container running: Up. | READY=1");
-        assert_eq!(text(on_payload(&PayloadNotice::default())), "");
-        assert_eq!(text(on_ending(Ending::Restarting)), "STOPPING=1 | STATUS=Restarting...");
-    }
-
-    #[test]
-    fn the_watchdog_is_fed_at_half_its_time() {
-        let now = Instant::now();
-        let second = Duration::from_secs(1);
-        let mut manager = ManagerNotify::with_watchdog(ReadyWhen::Started, Some(4 * second), now);
-        assert_eq!(manager.keep_alive_due(), Some(now + 2 * second));
-        manager.keep_alive(now + second).unwrap();
-        assert_eq!(manager.keep_alive_due(), Some(now + 2 * second));
-        manager.keep_alive(now + 9 * second).unwrap();
-        assert_eq!(manager.keep_alive_due(), Some(now + 11 * second));
-        assert_eq!(ManagerNotify::with_watchdog(ReadyWhen::Started, None, now).keep_alive_due(), None);
-    }
-
-    struct Scene {
-        dir: PathBuf,
-        server: NotifyServer,
-        client: UnixDatagram,
-    }
-
-    impl Scene {
-        fn new(test: &str) -> Self {
-            let dir = std::env::temp_dir().join(format!("spawn-test-notify-{test}-{}", std::process::id()));
-            std::fs::create_dir_all(&dir).unwrap();
-            let fd = rustix::fs::open(&dir, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap();
-            let server = NotifyServer::new().unwrap();
-            let me = std::fs::metadata(&dir).unwrap();
-            server.bind_at(&fd, me.uid(), me.gid()).unwrap();
-            let client = UnixDatagram::unbound().unwrap();
-            client.connect(dir.join(SOCKET_NAME)).unwrap();
-            Self { dir, server, client }
-        }
-    }
-
-    impl Drop for Scene {
-        fn drop(&mut self) {
-            std::fs::remove_dir_all(&self.dir).unwrap();
-        }
-    }
-
-    #[test]
-    fn only_the_leader_is_heard() {
-        let scene = Scene::new("leader");
-        let meta = std::fs::metadata(scene.dir.join(SOCKET_NAME)).unwrap();
-        assert_eq!(meta.permissions().mode() & 0o7777, 0o200);
-        let me = rustix::process::getpid();
-        let other = Pid::from_raw(1).unwrap();
-        scene.client.send(b"READY=1").unwrap();
-        scene.client.send(b"READY=1").unwrap();
-        scene.client.send(&[b"READY=1\nSTATUS=", [b'x'; MESSAGE_LIMIT].as_slice()].concat()).unwrap();
-        scene.client.send(b"FDSTORE=1").unwrap();
-        assert_eq!(scene.server.receive(other).unwrap(), Received::Nothing);
-        let notice = PayloadNotice { status: None, ready: true };
-        assert_eq!(scene.server.receive(me).unwrap(), Received::Notice(notice));
-        assert_eq!(scene.server.receive(me).unwrap(), Received::Nothing);
-        assert_eq!(scene.server.receive(me).unwrap(), Received::Nothing);
-        assert_eq!(scene.server.receive(me).unwrap(), Received::Drained);
-    }
-
-    #[test]
-    fn passed_fds_are_not_kept() {
-        use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
-        let scene = Scene::new("fds");
-        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
-        let fds = [write.as_fd()];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
-        let text = [std::io::IoSlice::new(b"READY=1")];
-        rustix::net::sendmsg(&scene.client, &text, &mut control, SendFlags::empty()).unwrap();
-        drop(write);
-        let notice = PayloadNotice { status: None, ready: true };
-        assert_eq!(scene.server.receive(rustix::process::getpid()).unwrap(), Received::Notice(notice));
-        // End of file: no copy of the other end is left anywhere.
-        let patience = rustix::event::Timespec { tv_sec: 5, tv_nsec: 0 };
-        let mut polled = [rustix::event::PollFd::new(&read, rustix::event::PollFlags::IN)];
-        assert_eq!(rustix::event::poll(&mut polled, Some(&patience)).unwrap(), 1);
-        assert_eq!(rustix::io::read(&read, &mut [0; 1]).unwrap(), 0);
-    }
-}
+mod tests;

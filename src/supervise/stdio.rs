@@ -172,6 +172,11 @@ pub fn refuse_passed(kinds: &[FdKind], invocation: Invocation) -> Vec<Diagnostic
     kinds.iter().enumerate().filter_map(one).collect()
 }
 
+/// Whether a descriptor that the payload has could be passed to it again at its next start.
+pub fn may_be_passed(fd: BorrowedFd<'_>, invocation: Invocation) -> bool {
+    refuse_passed(&[kind(fd)], invocation).is_empty()
+}
+
 /// What gives its holder more than the bytes of one file.
 fn leads_out(kind: FdKind) -> Option<&'static str> {
     match kind {

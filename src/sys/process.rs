@@ -202,7 +202,7 @@ pub fn dup_over_exec(from: BorrowedFd<'_>, onto: RawFd) -> Result<(), Errno> {
         // SAFETY: takes integers only: clears close-on-exec.
         return check(unsafe { libc::fcntl(onto, libc::F_SETFD, 0) }.into());
     }
-    // SAFETY: takes integers only; a child calls this right before execve(2), when whatever it owned at `onto` is not
+    // SAFETY: takes integers only; a child calls this before execve(2), when whatever it owned at `onto` is not
     // used any more.
     let r = unsafe { libc::syscall(libc::SYS_dup3, from.as_raw_fd(), onto, 0) };
     if r >= 0 { Ok(()) } else { Err(last_errno()) }

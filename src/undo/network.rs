@@ -16,18 +16,29 @@ use std::time::Duration;
 
 type Message = Option<([u8; wire::LINK_MAX], usize)>;
 
+/// Does something once more if it fails. What stays for a moment has effects that last: a link that is not moved back in
+/// time goes with its namespace, and a bridge that has a port yet is taken for somebody else's.
+fn twice<T>(mut done: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+    done().or_else(|_| done())
+}
+
 /// Deletes a link of the host by name.
 pub fn delete_link(name: &str) -> rustix::io::Result<()> {
-    but(request(route_socket()?.as_fd(), wire::delete_link_message(name.as_bytes())), Errno::NODEV)
+    let message = || wire::delete_link_message(name.as_bytes());
+    twice(|| but(request(route_socket()?.as_fd(), message()), Errno::NODEV))
 }
 
 /// Deletes a link by index where the socket belongs to.
 pub fn delete_inside(socket: BorrowedFd<'_>, index: u32) -> rustix::io::Result<()> {
-    but(request(socket, wire::delete_index_message(index)), Errno::NODEV)
+    twice(|| but(request(socket, wire::delete_index_message(index)), Errno::NODEV))
 }
 
 /// Moves a link from the namespace mounted at `netns` to ours.
 pub fn return_link(netns: &Path, index: u32, name: &str) -> rustix::io::Result<()> {
+    twice(|| return_once(netns, index, name))
+}
+
+fn return_once(netns: &Path, index: u32, name: &str) -> rustix::io::Result<()> {
     let open = |path: &Path| rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     let home = open(Path::new("/proc/self/ns/net"))?;
     let there = match netlink_socket_in(open(netns)?.as_fd(), None) {
@@ -43,10 +54,14 @@ pub fn return_link(netns: &Path, index: u32, name: &str) -> rustix::io::Result<(
 pub fn remove_zone(name: &str, patience: Duration) -> rustix::io::Result<()> {
     let (folder, file) = ZONE_LOCK;
     let _lock = LockFile::within(Path::new(folder), file.as_ref(), LockKind::Exclusive, patience)?;
+    twice(|| remove_idle(name))
+}
+
+fn remove_idle(name: &str) -> rustix::io::Result<()> {
     let Some(bridge) = first_link(wire::find_link_message(name.as_bytes()))? else { return Ok(()) };
     match first_link(wire::ports_message(bridge))? {
         Some(_) => Ok(()),
-        None => delete_inside(route_socket()?.as_fd(), bridge),
+        None => but(request(route_socket()?.as_fd(), wire::delete_index_message(bridge)), Errno::NODEV),
     }
 }
 
@@ -54,8 +69,11 @@ pub fn remove_zone(name: &str, patience: Duration) -> rustix::io::Result<()> {
 pub fn stop_forward(key: ForwardKey) -> rustix::io::Result<()> {
     let ForwardKey { family, protocol, port } = key;
     let netfilter = Some(netlink::NETFILTER);
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, netfilter)?;
-    but(exchange(socket.as_fd(), &wire::stop_forward_message(family.number(), protocol, port)), Errno::NOENT)
+    let message = wire::stop_forward_message(family.number(), protocol, port);
+    twice(|| {
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, netfilter)?;
+        but(exchange(socket.as_fd(), &message), Errno::NOENT)
+    })
 }
 
 fn route_socket() -> rustix::io::Result<OwnedFd> {
@@ -75,7 +93,7 @@ fn first_link(message: Message) -> rustix::io::Result<Option<u32>> {
     let mut answer = [0u8; 64];
     // The kernel answers before sendto returns; what does not fit is not of interest.
     let (received, _) = rustix::net::recv(&socket, &mut answer[..], RecvFlags::DONTWAIT)?;
-    Ok(wire::answered_link(&answer[..received]))
+    wire::answered_link(&answer[..received]).map_err(Errno::from_raw_os_error)
 }
 
 fn request(socket: BorrowedFd<'_>, message: Message) -> rustix::io::Result<()> {
@@ -93,5 +111,30 @@ fn exchange(socket: BorrowedFd<'_>, message: &[u8]) -> rustix::io::Result<()> {
         Some(0) => Ok(()),
         Some(errno @ -4095..0) => Err(Errno::from_raw_os_error(-errno)),
         _ => Err(Errno::BADMSG),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_refuses_is_no_empty_list() {
+        let answer = |kind: u16, code: i32| {
+            let mut bytes = vec![36, 0, 0, 0];
+            bytes.extend(kind.to_ne_bytes());
+            bytes.extend([0; 10]);
+            bytes.extend(code.to_ne_bytes());
+            bytes.extend([7, 0, 0, 0]);
+            bytes
+        };
+        assert_eq!(wire::answered_link(&answer(16, 0)), Ok(Some(7)));
+        assert_eq!(wire::answered_link(&answer(2, -19)), Ok(None), "no such link");
+        assert_eq!(wire::answered_link(&answer(3, 0)[..20]), Ok(None), "the end of a list");
+        assert_eq!(wire::answered_link(&answer(2, -1)), Err(1));
+        assert_eq!(wire::answered_link(&answer(3, -12)), Err(12));
+        for damaged in [answer(2, 0), answer(2, 5), answer(2, i32::MIN), answer(16, 0)[..20].to_vec(), Vec::new()] {
+            assert_eq!(wire::answered_link(&damaged), Err(74), "{damaged:?}");
+        }
     }
 }

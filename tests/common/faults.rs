@@ -2,8 +2,8 @@
 //! Every system call of a start fails once, and each time the start must fail closed: it ends soon with an error that
 //! names the step, or what runs is not weaker than without the fault; and nothing is left behind.
 
-use super::inject::{self, Place, Run, Sysno, Who};
-use super::{Case, HostState, Outcome, Program, fail, leftovers};
+use super::inject::{self, Fault, Place, Run, Sysno, Who};
+use super::{Case, HostState, Outcome, Program, Reason, fail, leftovers};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -111,6 +111,14 @@ const MORE: &[(&str, Errno)] = &[
     ("dup", Errno::MFILE),
 ];
 
+/// The calls by which a start speaks with the kernel about links and ports. With [`Network`] they are all that fails
+/// without `SPAWN_FAULTS=full`.
+const OF_NETWORK: &[&str] = &["sendto", "recvfrom", "setns"];
+
+/// Requests that may be refused without a word if nothing is left: those about links, which the payload shows, and
+/// `NFT_MSG_DELSETELEM`, which is tried again.
+const UNTOLD: &[u16] = &[16, 17, 18, 19, 10 << 8 | 14];
+
 /// Shows everything that a start may make weaker: filters, capabilities, ids, maps, mounts with their flags, limits.
 const PROBE: &str = "
 grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp)' /proc/self/status
@@ -132,7 +140,26 @@ const OPTIONAL: &[&str] = &["/dev/mqueue", "/sys/fs/cgroup", "/etc/localtime", "
 pub fn sweep(case: &mut Case, options: &[&str]) -> Outcome {
     let tree = case.busybox_tree("tree")?;
     let program = case.spawn().arg("-D").arg(&tree).args(["-M", "faulty"]).args(options).args(["/bin/sh", "-c", PROBE]);
-    Sweep { case, program, tree }.run()
+    Sweep { case, program, tree, network: None }.run()
+}
+
+/// What a start with links has around it.
+pub struct Network {
+    /// Makes the network namespace and what the options name in it.
+    pub make: fn() -> Outcome,
+    /// What is left there that [`HostState`] does not show, by the name that a message has for it.
+    pub left: fn() -> Vec<String>,
+    /// What the payload does first.
+    pub script: &'static str,
+}
+
+/// The same for a start with links, whose requests to the kernel are refused in turn as well.
+pub fn sweep_network(case: &mut Case, options: &[&str], network: Network) -> Outcome {
+    (network.make)()?;
+    let tree = case.busybox_tree("tree")?;
+    let program = case.spawn().arg("-D").arg(&tree).args(["-M", "faulty", "--private-users=no"]).args(options);
+    let program = program.args(["/bin/sh", "-c", &format!("{}\n{PROBE}", network.script)]);
+    Sweep { case, program, tree, network: Some(network) }.run()
 }
 
 /// A start whose calls are made to fail.
@@ -141,15 +168,18 @@ struct Sweep<'a> {
     /// The command line; runs [`PROBE`].
     program: Program,
     tree: PathBuf,
+    network: Option<Network>,
 }
 
 impl Sweep<'_> {
     fn run(&self) -> Outcome {
         leftovers::adopt_orphans()?;
         let full = std::env::var_os("SPAWN_FAULTS").is_some_and(|v| v == "full");
+        let limited = self.network.is_some() && !full;
         let table: BTreeMap<Sysno, Errno> = CALLS
             .iter()
-            .chain(if full { MORE } else { &[] })
+            .chain(if full || limited { MORE } else { &[] })
+            .filter(|(name, _)| !limited || OF_NETWORK.contains(name))
             .filter_map(|(name, errno)| Some((Sysno::from_str(name).ok()?, *errno)))
             .collect();
         let watched: Vec<Sysno> = table.keys().copied().collect();
@@ -165,20 +195,27 @@ impl Sweep<'_> {
         let started = Instant::now();
         // Reading one's own limits cannot fail, and rustix says so with a panic.
         let reads_limits = |place: &Place| place.who == Who::Supervisor && place.call == Sysno::prlimit64;
-        for place in clean.calls.iter().filter(|place| !reads_limits(place)) {
-            let errno = table[&place.call];
-            let run = self.once(&watched, Some((place, errno)))?;
+        let places = clean.calls.iter().filter(|place| !reads_limits(place));
+        let faults: Vec<(&Place, Fault)> = places
+            .flat_map(|place| {
+                let refused = self.network.is_some() && place.request.is_some();
+                [Some((place, Fault::Fails(table[&place.call]))), refused.then_some((place, Fault::Refused))]
+            })
+            .flatten()
+            .collect();
+        for (place, fault) in &faults {
+            let run = self.once(&watched, Some((place, *fault)))?;
             let mut wrong = Vec::new();
-            match self.judge(&run, &clean, place.who, place.call.name(), errno) {
+            match self.judge(&run, &clean, place, *fault) {
                 Ok(verdict) => tally[verdict as usize] += 1,
                 Err(complaint) => wrong.push(complaint),
             }
             wrong.extend(leftovers::processes(Duration::from_secs(2)));
             wrong.extend(leftovers::locks(&self.tree));
-            wrong.extend(self.left_on_host(&before, &run));
+            wrong.extend(self.left_on_host(&before, &run)?);
             if !wrong.is_empty() {
                 complaints.push(format!(
-                    "{place} → {errno:?}: {}\n  stderr: {}",
+                    "{place} → {fault:?}: {}\n  stderr: {}",
                     wrong.join("\n  "),
                     run.stderr.trim()
                 ));
@@ -187,7 +224,7 @@ impl Sweep<'_> {
         let [failed, harmless, passed_over] = tally;
         println!(
             "{} calls failed in turn in {:.1} s: {failed} starts failed, {harmless} were as without, {passed_over} did not come to it",
-            clean.calls.len(),
+            faults.len(),
             started.elapsed().as_secs_f32()
         );
         match complaints.len() {
@@ -196,11 +233,12 @@ impl Sweep<'_> {
         }
     }
 
-    fn once(&self, watched: &[Sysno], fault: Option<(&Place, Errno)>) -> std::io::Result<Run> {
+    fn once(&self, watched: &[Sysno], fault: Option<(&Place, Fault)>) -> std::io::Result<Run> {
         inject::run(&self.program, &Case::spawn_path(), self.case.dir(), watched, fault, LIMIT + LIMIT)
     }
 
-    fn judge(&self, run: &Run, clean: &Run, who: Who, call: &str, errno: Errno) -> Result<Verdict, String> {
+    fn judge(&self, run: &Run, clean: &Run, place: &Place, fault: Fault) -> Result<Verdict, String> {
+        let (who, call) = (place.who, place.call.name());
         let Some(status) = run.status else { return Err(format!("hangs for {:?}", run.elapsed)) };
         if run.elapsed > LIMIT {
             return Err(format!("took {:?}", run.elapsed));
@@ -212,7 +250,15 @@ impl Sweep<'_> {
             // What the dynamic loader and the runtime need before main: not ours to word.
             Some(127) if run.stderr.contains("error while loading shared libraries") => Ok(Verdict::Failed),
             None if run.stderr.contains("fatal runtime error") && run.stdout.is_empty() => Ok(Verdict::Failed),
-            Some(125..=127) if MORE.iter().any(|(name, _)| *name == call) => {
+            Some(0)
+                if fault == Fault::Refused
+                    && who == Who::Supervisor
+                    && run.stderr == clean.stderr
+                    && !place.request.is_some_and(|kind| UNTOLD.contains(&kind)) =>
+            {
+                Err("nobody is told".into())
+            }
+            Some(125..=127) if fault == Fault::Refused || MORE.iter().any(|(name, _)| *name == call) => {
                 names_the_step(&run.stderr, &[""]).map(|()| Verdict::Failed)
             }
             Some(0) => weaker(&clean.stdout, &run.stdout).map(|()| Verdict::Harmless),
@@ -220,6 +266,7 @@ impl Sweep<'_> {
             Some(137) if who == Who::Keeper => Ok(Verdict::Failed),
             Some(125..=127) if who == Who::Keeper => names_the_step(&run.stderr, &[""]).map(|()| Verdict::Failed),
             Some(125..=127) => {
+                let Fault::Fails(errno) = fault else { unreachable!("a refusal is judged above") };
                 let described = spawn::error::describe_errno(errno.raw_os_error());
                 // The crate that speaks D-Bus turns some errnos into words of its own, or takes no notice.
                 let over_bus = run.stderr.contains("[E0602]") || run.stderr.contains("[E0603]");
@@ -231,7 +278,7 @@ impl Sweep<'_> {
     }
 
     /// What is left, but for what was reported as left. It is removed, so that it is complained of once.
-    fn left_on_host(&self, before: &HostState, run: &Run) -> Vec<String> {
+    fn left_on_host(&self, before: &HostState, run: &Run) -> Result<Vec<String>, Reason> {
         let difference = before.difference();
         let path = |line: &str| line.split(' ').nth(2).map(PathBuf::from);
         for line in &difference {
@@ -241,9 +288,28 @@ impl Sweep<'_> {
         }
         let reported = |line: &String| {
             let path = path(line).unwrap_or_default();
-            path.ancestors().take(2).any(|p| run.stderr.contains(&*p.to_string_lossy()))
+            match line.starts_with("+ link") {
+                true => run.stderr.contains(&format!("{} may be left over", path.display())),
+                false => path.ancestors().take(2).any(|p| run.stderr.contains(&*p.to_string_lossy())),
+            }
         };
-        difference.into_iter().filter(|line| !(line.starts_with('+') && reported(line))).collect()
+        let is_link = |line: &String| line.starts_with("+ link") || line.starts_with("- link");
+        let links_differ = difference.iter().any(is_link);
+        let mut left: Vec<String> =
+            difference.into_iter().filter(|line| !(line.starts_with('+') && reported(line))).collect();
+        if let Some(network) = &self.network {
+            let mut more = (network.left)();
+            if !more.is_empty() || links_differ {
+                (network.make)()?;
+            }
+            let all = more.len();
+            more.retain(|what| !run.stderr.contains(&format!("{what} may be left over")));
+            if more.len() < all {
+                left.retain(|line| !is_link(line));
+            }
+            left.extend(more);
+        }
+        Ok(left)
     }
 }
 

@@ -84,6 +84,37 @@ pub fn what_the_guest_writes_is_stored_meanwhile(case: &mut Case) -> Outcome {
     Ok(())
 }
 
+/// Each boot and each journald makes a connection of its own; all of it is in one file.
+pub fn reboots_and_restarts_of_journald_lose_nothing(case: &mut Case) -> Outcome {
+    need_receiver()?;
+    if systemd_version() < 256 {
+        return skip("journald of this suite's guest is too old to send its journal");
+    }
+    let folder = case.dir().join("journals");
+    let mut guest = Guest::boot(case, [format!("--forward-journal={}", folder.display())])?;
+    let write = |guest: &Guest, mark: &str| {
+        let run = ["--machine", &guest.name, "--wait", "-q", "echo", mark];
+        Program::new("systemd-run").args(run).limit(BOOT).run().expect_code(0);
+    };
+    write(&guest, "mark-1");
+    let first = guest.leader();
+    // The guest may be gone before it has answered.
+    Program::new("systemctl").args(["--machine", &guest.name, "reboot"]).run();
+    until("another boot", BOOT, || guest.show("Leader").parse().is_ok_and(|leader: u32| leader != first));
+    guest.wait_booted();
+    write(&guest, "mark-2");
+    let restart = ["--machine", &guest.name, "restart", "systemd-journald"];
+    Program::new("systemctl").args(restart).limit(BOOT).run().expect_code(0);
+    write(&guest, "mark-3");
+    guest.signal(Signal::TERM)?;
+    assert!(guest.end(BOOT).success());
+    let stored = messages(&folder.join(format!("remote-{}.journal", guest.name)));
+    let seen: Vec<_> = stored.iter().filter(|m| m.starts_with("mark-") || *m == "Journal stopped").collect();
+    assert_eq!(seen, ["mark-1", "Journal stopped", "mark-2", "Journal stopped", "mark-3", "Journal stopped"]);
+    assert_eq!(fs::read_dir(&folder)?.count(), 1);
+    Ok(())
+}
+
 pub fn the_last_entries_are_stored(case: &mut Case) -> Outcome {
     need_receiver()?;
     let name = name_for(case);

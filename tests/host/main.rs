@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod faults;
+mod fd_store;
 
 mod bed;
 mod forward;
@@ -73,12 +74,15 @@ fn main() -> ExitCode {
             journal::d48_a_failed_start_takes_the_link_back,
             journal::a_restart_of_journald_is_survived,
             forward::what_the_guest_writes_is_stored_meanwhile[180],
+            forward::reboots_and_restarts_of_journald_lose_nothing[240],
             forward::the_last_entries_are_stored[180],
             forward::only_root_of_the_container_can_send,
             forward::a_killed_supervisor_leaves_no_receiver,
             forward::a_killed_receiver_is_told_and_another_one_comes[120],
             forward::limits_hold_or_are_refused[120],
             forward::what_cannot_be_stored_is_told_in_time,
+            fd_store::d27_what_is_stored_comes_back_with_its_name[180],
+            fd_store::without_a_store_nothing_is_passed_on[120],
             sudo::the_terminal_works_and_is_restored,
             sudo::the_keyboard_reaches_a_payload_with_piped_output,
             sudo::in_the_background_it_runs_on,

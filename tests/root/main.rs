@@ -10,6 +10,7 @@ mod canary;
 mod images;
 
 mod binds;
+mod combinations;
 mod copies;
 mod exits;
 mod foreign;
@@ -161,6 +162,12 @@ fn main() -> ExitCode {
             layers::volatile_modes,
             layers::a_directory_of_the_tree_becomes_the_root,
             layers::owners_of_binds,
+            combinations::run_may_be_covered,
+            combinations::the_root_cannot_be_covered,
+            combinations::no_descriptors_are_enough,
+            combinations::a_filter_that_stops_the_start_is_named,
+            combinations::a_console_that_is_covered_is_told,
+            combinations::a_user_outside_of_the_range_is_refused,
             copies::a_tree_in_use_is_copied,
             copies::trees_are_made_from_templates,
             copies::subvolumes_are_snapshotted,
@@ -194,6 +201,8 @@ fn main() -> ExitCode {
             faults::d51_d58_every_call_fails_closed_without_user_namespace[600],
             faults::d51_d58_every_call_fails_closed_with_user_namespace[600],
             faults::every_call_fails_closed_with_stub_and_user[600],
+            faults::every_call_fails_closed_with_links[900],
+            faults::every_call_fails_closed_with_a_zone_and_a_port[900],
             killing::d14_supervisor_leaves_nothing[300],
             killing::d56_supervisor_leaves_no_link[300],
             killing::supervisor_and_keeper,

@@ -2,7 +2,7 @@
 //! Starting on the suite's own kernel, which may lack what newer ones have.
 
 use crate::common::{Case, Outcome, Program};
-use crate::{Running, spawn, wait_within};
+use crate::{PATIENCE, Running, spawn, wait_within};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -68,15 +68,17 @@ pub fn by_every_way_to_run_a_program(case: &mut Case) -> Outcome {
 pub fn a_debian_tree_boots_reboots_and_powers_off(case: &mut Case) -> Outcome {
     let program = case.spawn().args(["--boot", "--machine=booted", "-D", "/var/lib/machines/debian", "--ephemeral"]);
     let mut running = Running::start(case, &program)?;
-    let state = || Program::new("systemctl").args(["-M", "booted", "is-system-running"]).run().stdout;
-    let leader = || Program::new("machinectl").args(["show", "booted", "-P", "Leader"]).run().stdout;
+    // systemctl waits for the guest's bus, which comes late in its boot.
+    let ask = |program: &str| Program::new(program).limit(PATIENCE);
+    let state = || ask("systemctl").args(["-M", "booted", "is-system-running"]).run().stdout;
+    let leader = || ask("machinectl").args(["show", "booted", "-P", "Leader"]).run().stdout;
     let booting = Duration::from_secs(180);
     wait_within(booting, "the boot", || matches!(state().trim(), "running" | "degraded"));
     let first = leader();
-    Program::new("machinectl").args(["reboot", "booted"]).run().expect_code(0);
+    ask("machinectl").args(["reboot", "booted"]).run().expect_code(0);
     wait_within(booting, "the reboot", || !matches!(leader(), again if again == first || again.is_empty()));
     wait_within(booting, "the second boot", || matches!(state().trim(), "running" | "degraded"));
-    Program::new("machinectl").args(["poweroff", "booted"]).run().expect_code(0);
+    ask("machinectl").args(["poweroff", "booted"]).run().expect_code(0);
     assert_eq!(running.end(), Some(0), "{}", running.said());
     Ok(())
 }

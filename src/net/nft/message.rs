@@ -23,7 +23,10 @@ fn nfnetlink(kind: u16, flags: i32, family: u8, resource: u16) -> Message {
 }
 
 /// A connection to the packet filter of the caller's network namespace.
-pub struct Nft(Socket);
+pub struct Nft {
+    socket: Socket,
+    answered: bool,
+}
 
 impl Nft {
     /// Opens it.
@@ -31,7 +34,7 @@ impl Nft {
     /// # Errors
     /// `EPROTONOSUPPORT` from a kernel without it.
     pub fn open() -> Result<Self, Errno> {
-        Socket::open(Some(netlink::NETFILTER)).map(Self)
+        Ok(Self { socket: Socket::open(Some(netlink::NETFILTER))?, answered: true })
     }
 
     /// Does all messages or none.
@@ -39,29 +42,36 @@ impl Nft {
     /// # Errors
     /// The errno of the first message that failed.
     pub fn transaction(&mut self, messages: Vec<Message>) -> Result<(), Errno> {
-        let first = self.0.next_number();
+        let first = self.socket.next_number();
         let mut last = first;
         let mut bytes = nfnetlink(BATCH_BEGIN, 0, 0, SUBSYSTEM).numbered(first);
         let count = messages.len();
         for (n, message) in messages.into_iter().enumerate() {
             let message = if n + 1 == count { message.acknowledged() } else { message };
-            last = self.0.next_number();
+            last = self.socket.next_number();
             bytes.extend(message.numbered(last));
         }
-        bytes.extend(nfnetlink(BATCH_END, 0, 0, SUBSYSTEM).numbered(self.0.next_number()));
-        self.0.send(&bytes)?;
+        bytes.extend(nfnetlink(BATCH_END, 0, 0, SUBSYSTEM).numbered(self.socket.next_number()));
+        self.answered = true;
+        self.socket.send(&bytes)?;
         // Messages that have failed are answered in their order; the last one in any case.
-        let done = self.0.answers(first..=last, verdict).and_then(|verdict| verdict);
-        done.map_err(|e| {
-            self.0.drain();
+        let answer = self.socket.answers(first..=last, verdict);
+        self.answered = answer.is_ok();
+        answer.and_then(|verdict| verdict).map_err(|e| {
+            self.socket.drain();
             e.errno
         })
     }
 
+    /// Whether the kernel has said what became of the last transaction. If it has not, one that failed may be done.
+    pub fn has_answered(&self) -> bool {
+        self.answered
+    }
+
     /// Asks whether something is there.
     pub fn exists(&mut self, message: Message) -> Result<bool, Errno> {
-        let number = self.0.ask(message)?;
-        let answer = self.0.answers(number..=number, |message| Some(verdict(message).unwrap_or(Ok(()))));
+        let number = self.socket.ask(message)?;
+        let answer = self.socket.answers(number..=number, |message| Some(verdict(message).unwrap_or(Ok(()))));
         match answer.and_then(|verdict| verdict) {
             Ok(()) => Ok(true),
             Err(NetlinkError { errno: Errno::NOENT, .. }) => Ok(false),

@@ -106,13 +106,12 @@ impl Forwarding {
     /// them or none. A table that is missing is made.
     pub fn forward(&mut self, ports: &[PortForward], to: IpAddr, before: Option<IpAddr>) -> Result<()> {
         let family = Family::of(to);
+        let removed = || ports.iter().map(|p| element(DELSETELEM, 0, ForwardKey::of(family, p), None));
         let messages = |before: Option<IpAddr>| {
-            let removed = ports.iter().filter(|_| before.is_some());
-            let removed = removed.map(|p| element(DELSETELEM, 0, ForwardKey::of(family, p), None));
             let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
             let added =
                 ports.iter().map(|p| element(NEWSETELEM, flags, ForwardKey::of(family, p), Some((to, p.container))));
-            removed.chain(added).collect::<Vec<_>>()
+            removed().filter(|_| before.is_some()).chain(added).collect::<Vec<_>>()
         };
         let done = match self.0.transaction(messages(before)) {
             // Somebody has flushed the rules, or nobody has made them yet.
@@ -124,6 +123,10 @@ impl Forwarding {
             }
             other => other,
         };
+        if done.is_err() && before.is_none() && !self.0.has_answered() {
+            // It may be done all the same. Where it is not, there is nothing to take out.
+            let _ = self.0.transaction(removed().collect());
+        }
         done.map_err(|e| {
             let list: Vec<String> = ports.iter().map(PortForward::to_string).collect();
             let d = Diagnostic::new(Code::PortForward, format!("cannot forward {} to {to}", list.join(", "))).errno(e);

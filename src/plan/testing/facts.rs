@@ -18,6 +18,7 @@ pub fn facts() -> Facts {
         terminal: Terminal::default(),
         listen_fds: Vec::new(),
         listen_names: None,
+        fd_store: false,
         tree: TreeFacts {
             path: "/t".into(),
             template: None,

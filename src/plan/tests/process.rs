@@ -97,6 +97,8 @@ fn d27_passed_descriptors_are_those_of_the_program() {
         let variables = variables(&process);
         assert_eq!((process.listen_fds, variables["LISTEN_FDS"], variables["LISTEN_PID"]), (2, "2", pid), "{line}");
         assert_eq!(variables["LISTEN_FDNAMES"], "web:log", "{line}");
+        let stored = Facts { fd_store: true, listen_names: Some("payload-mine:log".into()), ..f.clone() };
+        assert_eq!(self::variables(&self::process(line, &[], &stored))["LISTEN_FDNAMES"], "mine:log", "{line}");
     }
     f.listen_fds[1] = FdKind::Directory;
     assert_eq!(wrong(&settings(""), &f), ["descriptor 4 is a directory, which is not passed into a container"]);

@@ -91,5 +91,5 @@ fn first_link(message: Option<([u8; wire::LINK_MAX], usize)>) -> Result<Option<u
     let sent = request_on(socket, message);
     let received = sent.and_then(|()| calls::receive_bytes(socket, &mut answer));
     calls::close(socket)?;
-    Ok(wire::answered_link(&answer[..received?.min(answer.len())]))
+    wire::answered_link(&answer[..received?.min(answer.len())])
 }

@@ -230,13 +230,22 @@ pub fn ports_message(bridge: u32) -> Request {
     link_request(RTM_GETLINK, NLM_F_DUMP, 0, &[], Some((IFLA_MASTER, bridge)))
 }
 
-/// The index of the link that the kernel's answer begins with; `None` when it begins with none, but with an error or
-/// with the end of a list.
-pub fn answered_link(answer: &[u8]) -> Option<u32> {
+/// The index of the link that the kernel's answer begins with; `None` when it says that there is none, or begins with the
+/// end of a list. The error is the errno of an answer that says neither.
+pub fn answered_link(answer: &[u8]) -> Result<Option<u32>, i32> {
+    const NLMSG_ERROR: u16 = 2;
+    const NLMSG_DONE: u16 = 3;
     const RTM_NEWLINK: u16 = 16;
-    let kind = u16::from_ne_bytes(answer.get(4..6)?.try_into().ok()?);
-    let index = u32::from_ne_bytes(answer.get(20..24)?.try_into().ok()?);
-    (kind == RTM_NEWLINK).then_some(index)
+    const ENODEV: i32 = 19;
+    const EBADMSG: i32 = 74;
+    let word = |at: usize| Some(u32::from_ne_bytes(answer.get(at..at + 4)?.try_into().ok()?));
+    let kind = answer.get(4..6).and_then(|bytes| Some(u16::from_ne_bytes(bytes.try_into().ok()?)));
+    match (kind, word(16).map(|code| (code as i32).wrapping_neg()), word(20)) {
+        (Some(RTM_NEWLINK), _, Some(index)) => Ok(Some(index)),
+        (Some(NLMSG_ERROR), Some(ENODEV), _) | (Some(NLMSG_DONE), Some(0), _) => Ok(None),
+        (Some(NLMSG_ERROR | NLMSG_DONE), Some(errno @ 1..4096), _) => Err(errno),
+        _ => Err(EBADMSG),
+    }
 }
 
 /// Whom the lock of the zones belongs to: whoever holds it makes and removes their bridges (systemd

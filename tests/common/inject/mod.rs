@@ -4,6 +4,7 @@
 //! As with `strace -e inject=…:when=N` the kernel returns the errno and does not do the call; unlike there, calls are
 //! counted for each role, so that the stager's third can fail while the supervisor's third does not.
 
+mod netlink;
 mod notify;
 mod roles;
 
@@ -32,11 +33,23 @@ pub struct Place {
     pub nth: usize,
     /// The path that it was about in the clean run; only for people.
     pub about: String,
+    /// The kind of message that it sends to the kernel by netlink(7), as of the clean run.
+    pub request: Option<u16>,
+}
+
+/// What is made to happen to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It fails without being done.
+    Fails(Errno),
+    /// It is done, but the kernel does not do what it asks for by netlink(7), and answers so.
+    Refused,
 }
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} {}#{} {}", self.who, self.call.name(), self.nth + 1, self.about)
+        write!(f, "{:?} {}#{} {}", self.who, self.call.name(), self.nth + 1, self.about)?;
+        self.request.map_or(Ok(()), |kind| write!(f, "netlink {kind}"))
     }
 }
 
@@ -59,7 +72,7 @@ pub fn run(
     executable: &Path,
     dir: &Path,
     watched: &[Sysno],
-    fault: Option<(&Place, Errno)>,
+    fault: Option<(&Place, Fault)>,
     limit: Duration,
 ) -> io::Result<Run> {
     let started = Instant::now();
@@ -126,7 +139,7 @@ struct Server<'a> {
     listener: Listener,
     roles: Roles,
     counts: HashMap<(Who, Sysno), usize>,
-    fault: Option<(&'a Place, Errno)>,
+    fault: Option<(&'a Place, Fault)>,
     calls: Vec<Place>,
     fired: bool,
 }
@@ -149,9 +162,16 @@ impl Server<'_> {
                 *count += 1;
                 let hit = self.fault.filter(|(place, _)| (place.who, place.call, place.nth) == (who, call, nth));
                 self.fired |= hit.is_some();
-                fault = hit.map(|(_, errno)| errno);
-                let about = if self.fault.is_none() { roles::about(&waiting) } else { String::new() };
-                self.calls.push(Place { who, call, nth, about });
+                match hit {
+                    Some((_, Fault::Fails(errno))) => fault = Some(errno),
+                    Some((_, Fault::Refused)) => netlink::spoil(&waiting)?,
+                    None => {}
+                }
+                let (mut about, mut request) = (String::new(), None);
+                if self.fault.is_none() {
+                    (about, request) = (roles::about(&waiting), netlink::request(&waiting));
+                }
+                self.calls.push(Place { who, call, nth, about, request });
             }
             self.listener.answer(waiting, fault);
         }

@@ -52,7 +52,7 @@ pub fn netlink(bytes: &[u8]) {
 /// `/proc/PID/stat`, `status` and `limits`. Whatever a program is called, the fields behind its name are the kernel's.
 pub fn processes(bytes: &[u8]) {
     if let Some(stat) = Stat::parse(bytes) {
-        assert!(stat.command.len() + 2 <= bytes.len() && stat.state().is_none_or(|c| !c.is_whitespace()));
+        assert!(stat.command.len() + 2 <= bytes.len() && stat.state().is_none_or(|c| !c.is_ascii_whitespace()));
         assert!(stat.number::<u64>(22).is_none_or(|n| n == 0 || bytes.len() > n.ilog10() as usize));
     }
     let named = [b"7 (", bytes, b") S 17 18 19 -20"].concat();

@@ -88,9 +88,16 @@ impl Scene {
         if start.has_file() {
             std::fs::write(self.tree.with_extension("nspawn"), start.file(&self.dir))?;
         }
-        let program = match start.name {
-            Name::Spawn => case.spawn(),
-            Name::Nspawn => case.spawn_as_nspawn()?,
+        let path = match start.name {
+            Name::Spawn => Case::spawn_path(),
+            Name::Nspawn => {
+                case.spawn_as_nspawn()?;
+                case.dir().join("systemd-nspawn")
+            }
+        };
+        let program = match start.around {
+            "" => Program::new(path),
+            script => Program::new("/bin/sh").args(["-c", script, "sh"]).arg(path),
         };
         let program = program.arg("-D").arg(&self.tree).args(start.words(&self.dir)).args(start.program);
         let program = start.variables.iter().fold(program, |program, (name, value)| program.env(name, value));
@@ -155,10 +162,15 @@ fn judge(start: &Start, output: &Output) -> Result<Came, String> {
         "was not ready within",
         // The kernel did not like something that nobody has looked at before.
         "where they are met, report this",
+        // We have them, and the machine forbids nothing.
+        "run it as root of the host with all capabilities",
     ] {
         if output.stderr.contains(never) {
             return Err(format!("it says {never:?}"));
         }
+    }
+    if let Some(line) = unexplained(&output.stderr) {
+        return Err(format!("neither who asked for it nor what to do is said of {line:?}"));
     }
     let garbage = start.garbage.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
     let harmful = start.says(HARMFUL)
@@ -178,7 +190,8 @@ fn judge(start: &Start, output: &Output) -> Result<Came, String> {
     }
     match code {
         STATUS => Ok(Came::Ran),
-        0 if shows && !output.stdout.is_empty() || start.says(&["cleanup"]) => Ok(Came::Shown),
+        0 if shows && (!output.stdout.is_empty() || start.around.contains(">&-")) => Ok(Came::Shown),
+        0 if start.says(&["cleanup"]) => Ok(Came::Shown),
         _ if harmful => Ok(Came::Harmed),
         _ if ran => Err(format!("the payload's status became {code}")),
         _ => Err(format!("status {code} and no error code")),
@@ -190,10 +203,32 @@ fn has_code(text: &str) -> bool {
     spawn::error::Code::ALL.iter().any(|code| text.contains(&format!("[{code}]")))
 }
 
+/// An error of which neither the setting nor a remedy is told.
+fn unexplained(text: &str) -> Option<&str> {
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let named = ["--", " -", "$", ".nspawn:"].iter().any(|sign| line.contains(sign));
+        if !has_code(line) || named {
+            continue;
+        }
+        let mut explained = false;
+        while let Some(more) = lines.next_if(|line| line.starts_with("  ")) {
+            explained |= more.starts_with("  asked for by ") || more.starts_with("  help: ");
+        }
+        if !explained {
+            return Some(line);
+        }
+    }
+    None
+}
+
 fn describe(seed: u64, start: &Start, what: &str) -> String {
     let mut text = format!("SPAWN_RANDOM_SEED={seed}: {what}");
     if start.has_file() {
         text += &format!("\nwith the file\n{}", String::from_utf8_lossy(&start.file("@DIR@")));
+    }
+    if !start.around.is_empty() {
+        text += &format!("\nby {}", start.around);
     }
     for (name, value) in &start.variables {
         text += &format!("\nwith ${name}={value}");

@@ -26,6 +26,8 @@ pub struct Start {
     pub garbage: Option<Vec<u8>>,
     pub variables: Vec<(&'static str, &'static str)>,
     pub program: &'static [&'static str],
+    /// What the caller does before: a shell script that ends with `"$@"`.
+    pub around: &'static str,
 }
 
 /// The status that the payload ends with.
@@ -41,6 +43,24 @@ const PROGRAMS: &[&[&str]] = &[
     &["/etc/passwd"],
     &["/usr"],
     &["/script"],
+];
+
+/// Most callers do nothing of their own.
+const AROUND: &[&str] = &[
+    "exec \"$@\" <&-",
+    "exec \"$@\" >&-",
+    "exec \"$@\" </dev/null >&- <&-",
+    "exec 3</etc/passwd; export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$@\"",
+    "exec 3</etc 7</etc/passwd; export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$@\"",
+    "exec 5</etc/passwd 9>>/dev/null; exec \"$@\"",
+    "ulimit -n 40; exec \"$@\"",
+    "ulimit -n 20; exec \"$@\"",
+    "ulimit -S -s 256; exec \"$@\"",
+    "umask 077; exec \"$@\"",
+    "trap '' TERM HUP INT QUIT PIPE CHLD USR1; exec \"$@\"",
+    "mkdir -p here; cd here; rmdir ../here; exec \"$@\"",
+    "unset TERM PATH HOME LANG; exec \"$@\"",
+    "export NOTIFY_SOCKET=/missing WATCHDOG_USEC=1; exec \"$@\"",
 ];
 
 const VARIABLES: &[&str] = &["0", "1", "yes", "no", "perhaps", "", "mine", "02:00:00:aa:bb:cc", "network"];
@@ -66,6 +86,7 @@ pub fn start(seed: u64) -> Start {
         file: Vec::new(),
         garbage: (in_file && random.one_in(3)).then(|| file(random)),
         variables: Vec::new(),
+        around: if random.one_in(6) { random.pick(AROUND) } else { "" },
         program: PROGRAMS[if random.one_in(6) { random.below(PROGRAMS.len()) } else { random.below(4) }],
     };
     for _ in 0..count {
@@ -194,8 +215,19 @@ impl Start {
                 without(&|one| one.garbage = Some(rest.clone()));
             }
         }
-        (0..self.options.len()).for_each(|at| without(&|one| drop(one.options.remove(at))));
-        (0..self.file.len()).for_each(|at| without(&|one| drop(one.file.remove(at))));
+        for at in 0..self.options.len() {
+            without(&|one| {
+                one.options.remove(at);
+            });
+        }
+        for at in 0..self.file.len() {
+            without(&|one| {
+                one.file.remove(at);
+            });
+        }
+        if !self.around.is_empty() {
+            without(&|one| one.around = "");
+        }
         (0..self.variables.len()).for_each(|at| {
             without(&|one| {
                 one.variables.remove(at);
