@@ -72,7 +72,14 @@ impl Group {
         rustix::fs::mkdirat(&self.dir, name, Mode::from_raw_mode(0o755)).map_err(|e| {
             Diagnostic::new(Code::CgroupFailed, format!("cannot make the control group {}", path.display())).errno(e)
         })?;
-        self.open_child(name)
+        // Nobody knows of a group that cannot be opened.
+        self.open_child(name).inspect_err(|_| self.remove_empty(name))
+    }
+
+    /// Removes a group below that has no processes and no groups in it, without a descriptor to spare. What else is there
+    /// stays.
+    pub fn remove_empty(&self, name: &OsStr) {
+        let _in_use = rustix::fs::unlinkat(&self.dir, name, AtFlags::REMOVEDIR);
     }
 
     /// Opens the group `name` below.

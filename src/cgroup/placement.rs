@@ -98,7 +98,8 @@ fn own_group_in(hierarchy: &Hierarchy, place: &Path, name: &OsStr) -> Result<Own
         Ok(payload) => Ok(OwnGroup { group, payload, removal }),
         Err(d) => {
             // The first error is the one to tell; an empty group that stays is replaced by the next start.
-            let _ = removal.run(Duration::ZERO);
+            group.remove_empty(OsStr::new(PAYLOAD));
+            parent.remove_empty(name);
             Err(d)
         }
     }
