@@ -317,7 +317,7 @@ fn d45_what_can_be_said_on_the_command_line_can_be_said_in_a_file() {
         ("[Files]\nRootHash=00112233445566778899aabbccddeeff", false),
         ("[Files]\nRootHashSignature=base64:AA", false),
         ("[Files]\nVerityData=/v", false),
-        ("[Exec]\nForwardJournal=/j", false),
+        ("[Exec]\nForwardJournal=/j", true),
     ] {
         let loaded = with("spawn", &[(ETC, Trusted, text)]);
         assert!(loaded.warnings.is_empty(), "{:?}", warned(&loaded));
