@@ -97,11 +97,19 @@ fn stager(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
         (Part::Configure, _) if matches!(&step.action, Action::Mount(m) if is_overlay(m)) => {
             d.help("the upper directory must not be on an overlay or a network file system, nor inside a lower one")
         }
+        (Part::Create, Errno::ROFS) if matches!(&step.action, Action::Mount(m) if is_kernels(&m.target)) => {
+            d.help("choose another place: nothing can be made below /proc and /sys")
+        }
         (Part::Create, Errno::ROFS) => d.help("make the mount point in the image, or start without --read-only"),
         (Part::Open, Errno::NOENT) => d.help("name a file or directory that the image has"),
         (Part::Open, Errno::LOOP) => d.help("the path leads through too many or through magic links in the image"),
         _ => d,
     }
+}
+
+/// Whether the kernel alone makes what is there.
+fn is_kernels(target: &Path) -> bool {
+    ["/proc", "/sys"].iter().any(|top| target.starts_with(top))
 }
 
 fn is_overlay(mount: &MountStep) -> bool {
@@ -296,5 +304,20 @@ mod tests {
                 assert_ne!(noted, worded, "{:?} {part:?}: {said}", step.action);
             }
         }
+    }
+
+    /// What can be done about a mount point that cannot be made depends on whose it is.
+    #[test]
+    fn a_read_only_place_has_its_own_way_out() {
+        let plan = build(&testing::settings("--bind=/usr:/sys/x --bind=/usr:/y"), &testing::facts()).unwrap();
+        let help = |target: &str| {
+            let on = |step: &Step| matches!(&step.action, Action::Mount(m) if m.target == Path::new(target));
+            let n = plan.steps.iter().position(on).unwrap() as u16;
+            let (kind, stage, part) = (Kind::Failed, Stage::Stager, Part::Create);
+            let said = failure(&plan, None, &Record { kind, stage, part, step: n, errno: libc::EROFS, value: 0 });
+            said.remedy().unwrap_or_default().to_owned()
+        };
+        assert_eq!(help("/sys/x"), "choose another place: nothing can be made below /proc and /sys");
+        assert_eq!(help("/y"), "make the mount point in the image, or start without --read-only");
     }
 }

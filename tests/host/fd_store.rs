@@ -60,7 +60,17 @@ pub fn d27_what_is_stored_comes_back_with_its_name(case: &mut Case) -> Outcome {
     fs::create_dir(&shared)?;
     let bind = format!("--bind={}:/mnt", shared.display());
     let of_unit = Unit(format!("{name}.service"));
-    let run = ["--unit", &of_unit.0, "-p", "Type=notify", "-p", "FileDescriptorStoreMax=8", "-p", "Restart=on-failure"];
+    let run = [
+        "--unit",
+        &of_unit.0,
+        "--description=stores",
+        "-p",
+        "Type=notify",
+        "-p",
+        "FileDescriptorStoreMax=8",
+        "-p",
+        "Restart=on-failure",
+    ];
     let words = ["--keep-unit", "-q", "-x", "-D", DEBIAN, "-M", &name, "--private-users=no", &bind];
     let program = Program::new("systemd-run").args(run).arg(Case::spawn_path()).args(words);
     program.args(["perl", "-e", PAYLOAD]).limit(BOOT).run().expect_code(0);
@@ -79,7 +89,7 @@ pub fn without_a_store_nothing_is_passed_on(case: &mut Case) -> Outcome {
     fs::create_dir(&shared)?;
     let bind = format!("--bind={}:/mnt", shared.display());
     let of_unit = Unit(format!("{name}.service"));
-    let run = ["--unit", &of_unit.0, "-p", "Type=notify"];
+    let run = ["--unit", &of_unit.0, "--description=stores", "-p", "Type=notify"];
     let words = ["--keep-unit", "-q", "-x", "-D", DEBIAN, "-M", &name, "--private-users=no", &bind];
     let program = Program::new("systemd-run").args(run).arg(Case::spawn_path()).args(words);
     program.args(["perl", "-e", PAYLOAD]).limit(BOOT).run().expect_code(0);
