@@ -158,7 +158,8 @@ impl Supervisor<'_, '_, '_> {
             }
             let now = Instant::now();
             for i in 0..self.sources.len() {
-                if self.sources[i].as_ref().and_then(|s| s.deadline()).is_some_and(|at| at <= now) {
+                // Looked at after the deadline: a source that has something to do at once says "now".
+                if self.sources[i].as_ref().and_then(|s| s.deadline()).is_some_and(|at| at <= Instant::now()) {
                     self.turn(i, events);
                 }
             }
