@@ -21,7 +21,7 @@ pub enum BusEvent {
     RequestStop,
     /// The connection is gone; [`super::Bus::reconnect`] makes a new one.
     Disconnected,
-    /// systemd-machined has (re)appeared; the registration may be lost, see [`super::Bus::repair_registration`].
+    /// systemd-machined has (re)appeared; the registration may be lost, see [`super::Bus::start_registering`].
     MachinedRestarted,
     /// PID 1 was re-executed (`systemctl daemon-reexec`).
     SystemdRestarted,

@@ -4,16 +4,18 @@
 //! Three ways, newest first: Varlink (`io.systemd.Machine`), `RegisterMachineEx` and `RegisterMachineWithNetwork` over
 //! D-Bus. The Varlink socket exists only once machined has run, and stays as a dead file when it has ended; D-Bus starts it.
 
+mod over_bus;
+
 use super::varlink::{CallError, Client};
-use super::{Bus, NO_OWNER, SERVICE_UNKNOWN, UNKNOWN_METHOD, WAIT, failure, inbox};
+use super::{Bus, NO_OWNER, SERVICE_UNKNOWN, WAIT, failure};
 use crate::error::{Code, Diagnostic, Result};
 use crate::model::Id128;
 use crate::undo::boot_id;
+pub use over_bus::Registering;
 use rustix::fd::BorrowedFd;
 use rustix::process::Pid;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use zbus::{Fd, Variant};
 
 const SOCKET: &str = "/run/systemd/machine/io.systemd.Machine";
 const CLASS: &str = "container";
@@ -67,6 +69,23 @@ pub enum RegisteredBy {
     DBusPositional,
 }
 
+/// Why a machine is not registered.
+#[derive(Debug)]
+pub enum RegisterError {
+    /// machined did not answer: it may register the machine yet, and another try may help.
+    Unanswered(Diagnostic),
+    /// It says no, or is not there.
+    Refused(Diagnostic),
+}
+
+impl From<RegisterError> for Diagnostic {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::Unanswered(diagnostic) | RegisterError::Refused(diagnostic) => diagnostic,
+        }
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Register<'a> {
@@ -118,7 +137,7 @@ impl MachineRegistration<'_> {
     }
 
     fn failed(&self, cause: impl Into<String>) -> Diagnostic {
-        Diagnostic::new(Code::RegisterFailed, format!("cannot register the machine {}", self.name)).cause(cause)
+        failed(self.name).cause(cause)
     }
 
     fn name_busy(&self) -> Diagnostic {
@@ -127,26 +146,44 @@ impl MachineRegistration<'_> {
     }
 }
 
+fn failed(name: &str) -> Diagnostic {
+    Diagnostic::new(Code::RegisterFailed, format!("cannot register the machine {name}"))
+        .help("see systemctl status systemd-machined.service, or use --register=no")
+}
+
 /// Registers the machine, within [`WAIT`] for each way tried. Without `bus` only Varlink is tried.
-pub fn register(bus: Option<&mut Bus>, machine: &MachineRegistration<'_>) -> Result<RegisteredBy> {
+///
+/// # Errors
+/// Also when it is registered and machined cannot be followed from then on.
+pub fn register(
+    bus: Option<&mut Bus>,
+    machine: &MachineRegistration<'_>,
+) -> std::result::Result<RegisteredBy, RegisterError> {
     let unreached = match register_varlink(machine) {
         Ok(()) => {
             if let Some(bus) = bus {
-                bus.follow_machined(machine)?;
+                bus.follow_machined(machine).map_err(RegisterError::Unanswered)?;
             }
             return Ok(RegisteredBy::Varlink);
         }
-        Err(error) if is_any(&error, MACHINE_EXISTS) => return Err(machine.name_busy()),
+        Err(error) if is_any(&error, MACHINE_EXISTS) => return Err(RegisterError::Refused(machine.name_busy())),
         Err(error) if error.unreached() || is_any(&error, TOO_NEW) => error,
-        Err(error) => return Err(machine.failed(error.to_string())),
+        Err(error @ (CallError::TimedOut(_) | CallError::Io(_))) => {
+            return Err(RegisterError::Unanswered(machine.failed(error.to_string())));
+        }
+        Err(error) => return Err(RegisterError::Refused(machine.failed(error.to_string()))),
     };
     match bus {
         Some(bus) => {
-            let way = bus.register_dbus(machine)?;
-            bus.follow_machined(machine)?;
-            Ok(way)
+            let way = bus.register_now(machine)?;
+            bus.follow_machined(machine).map_err(RegisterError::Unanswered)?;
+            // A call by Varlink came through although its answer did not.
+            Ok(way.unwrap_or(RegisteredBy::Varlink))
         }
-        None => Err(machine.failed(format!("{SOCKET}: {unreached}")).help("install and start systemd-machined")),
+        None => {
+            let diagnostic = machine.failed(format!("{SOCKET}: {unreached}"));
+            Err(RegisterError::Refused(diagnostic.help("install and start systemd-machined")))
+        }
     }
 }
 
@@ -202,96 +239,12 @@ pub fn unregister(bus: Option<&mut Bus>, name: &str) -> Result<()> {
         Err(error) => return Err(failed(error.to_string())),
     }
     let Some(bus) = bus else { return Ok(()) };
-    let machined = bus.machined.clone();
-    match bus.call(async move { machined.unregister_machine(name).await })? {
+    let machined = bus.ask_machined();
+    match bus.call(machined.unregister(name))? {
         Ok(()) => Ok(()),
         Err(error) if failure::is(&error, NO_SUCH_MACHINE) => Ok(()),
         Err(error) if failure::is(&error, &[NO_OWNER, SERVICE_UNKNOWN]) => Ok(()),
         Err(error) => Err(failed(failure::reason(&error))),
-    }
-}
-
-impl Bus {
-    fn register_dbus(&mut self, machine: &MachineRegistration<'_>) -> Result<RegisteredBy> {
-        let name = machine.name;
-        let pid = machine.leader_pid.as_raw_nonzero().get().cast_unsigned();
-        let id: Vec<u8> = machine.id.map_or_else(Vec::new, |id| id.bytes().to_vec());
-        let mut properties: Vec<(&str, Variant<'_>)> = vec![
-            ("Id", id.clone().into()),
-            ("Service", machine.service.into()),
-            ("Class", CLASS.into()),
-            ("LeaderPIDFD", Fd::from(machine.leader_pidfd).into()),
-        ];
-        if let Some(root) = machine.root() {
-            properties.push(("RootDirectory", root.into()));
-        }
-        if !machine.ifindices.is_empty() {
-            properties.push(("NetworkInterfaces", machine.ifindices.clone().into()));
-        }
-        let machined = self.machined.clone();
-        let answer = self.call(async move {
-            match machined.register_machine_ex(name, &properties).await {
-                Ok(_) => Ok(RegisteredBy::DBusProperties),
-                Err(error) if failure::is(&error, &[UNKNOWN_METHOD]) => {
-                    let root = machine.root().unwrap_or_default();
-                    let (service, links) = (machine.service, machine.ifindices.as_slice());
-                    let call = machined.register_machine_with_network(name, &id, service, CLASS, pid, root, links);
-                    call.await.map(|_| RegisteredBy::DBusPositional)
-                }
-                Err(error) => Err(error),
-            }
-        })?;
-        answer.map_err(|error| {
-            if failure::is(&error, MACHINE_EXISTS) {
-                return machine.name_busy();
-            }
-            let diagnostic = machine.failed(failure::reason(&error));
-            if failure::is(&error, &[SERVICE_UNKNOWN, NO_OWNER, "org.freedesktop.systemd1.NoSuchUnit"]) {
-                return diagnostic.help("install systemd-machined (systemd-container), or use --register=no");
-            }
-            diagnostic
-        })
-    }
-
-    /// From now on [`super::BusEvent::MachinedRestarted`] is given. Not earlier: the registration itself may start machined.
-    fn follow_machined(&mut self, machine: &MachineRegistration<'_>) -> Result<()> {
-        self.watch_owner(inbox::MACHINED).map_err(|error| machine.failed(failure::reason(&error)))
-    }
-
-    /// After machined or the bus has come back: registers the machine again when machined has lost it. `None` when it has
-    /// not: a machined that is restarted reads its machines from `/run/systemd/machines`.
-    ///
-    /// Varlink is asked first: after a restart of the bus a machined of systemd 258 or later still runs and is not on the
-    /// bus, and asking the bus for it would hang until PID 1 has replaced it.
-    pub fn repair_registration(&mut self, machine: &MachineRegistration<'_>) -> Result<Option<RegisteredBy>> {
-        let known = match known_by_varlink(machine.name) {
-            Ok(known) => known,
-            Err(error) if error.unreached() || is_any(&error, TOO_NEW) => self.known_by_dbus(machine)?,
-            Err(error) => return Err(machine.failed(error.to_string())),
-        };
-        if known {
-            self.follow_machined(machine)?;
-            return Ok(None);
-        }
-        register(Some(self), machine).map(Some)
-    }
-
-    fn known_by_dbus(&mut self, machine: &MachineRegistration<'_>) -> Result<bool> {
-        let (machined, name) = (self.machined.clone(), machine.name);
-        match self.call(async move { machined.get_machine(name).await })? {
-            Ok(_) => Ok(true),
-            Err(error) if failure::is(&error, NO_SUCH_MACHINE) => Ok(false),
-            Err(error) => Err(machine.failed(failure::reason(&error))),
-        }
-    }
-}
-
-fn known_by_varlink(name: &str) -> std::result::Result<bool, CallError> {
-    let mut client = Client::connect(Path::new(SOCKET), WAIT)?;
-    match client.call::<serde_json::Value>("io.systemd.Machine.List", &ByName { name }, &[]) {
-        Ok(_) => Ok(true),
-        Err(error) if is_any(&error, NO_SUCH_MACHINE) => Ok(false),
-        Err(error) => Err(error),
     }
 }
 

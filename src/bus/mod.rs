@@ -15,7 +15,9 @@ pub mod userdb;
 pub mod varlink;
 
 pub use inbox::BusEvent;
-pub use machine::{Authentication, MachineRegistration, RegisteredBy, pidfd_id, register, unregister};
+pub use machine::{
+    Authentication, MachineRegistration, RegisterError, RegisteredBy, Registering, pidfd_id, register, unregister,
+};
 pub use scope::{DeviceAccess, KillPolicy, ScopeRequest, ScopeStart};
 
 use crate::error::{Code, Diagnostic, Result};

@@ -101,7 +101,15 @@ pub(super) trait Machined {
     ) -> Result<OwnedObjectPath>;
     #[zbus(no_autostart)]
     fn unregister_machine(&self, name: &str) -> Result<()>;
+    #[zbus(no_autostart)]
     fn get_machine(&self, name: &str) -> Result<OwnedObjectPath>;
+}
+
+/// One of its machines.
+#[proxy(interface = "org.freedesktop.machine1.Machine", default_service = "org.freedesktop.machine1")]
+pub(super) trait Machine {
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn leader(&self) -> Result<u32>;
 }
 
 /// systemd-resolved (org.freedesktop.resolve1(5)).

@@ -2,7 +2,8 @@
 //! The start of one boot of the container: from the plan to the payload's first instruction.
 
 use super::place::{self, Place};
-use super::{Session, console, links, ports, record, register};
+use super::register::{self, Entry};
+use super::{Session, console, links, ports, record};
 use crate::bus::RegisteredBy;
 use crate::error::{Code, Diagnostic, Origin, Result};
 use crate::exec::{self, Mapping, Released};
@@ -31,8 +32,8 @@ pub struct Boot {
     pub(super) manager: Rc<RefCell<ManagerNotify>>,
     pub(super) pty: Option<Pty>,
     pub(super) relays: [Option<OwnedFd>; 3],
-    /// The host's links of a machine that is registered.
-    pub(super) registered: Option<Vec<i32>>,
+    /// The machine among those of machined; `None` when it is not to be there.
+    pub(super) registered: Option<Entry>,
     /// Where ports of the host lead, when there are any.
     pub(super) addresses: Option<Addresses>,
     /// In order of acquisition.
@@ -73,7 +74,7 @@ impl Boot {
         }
         record::boot(session, &place, entered.pid(), undo)?;
         let mapping = entered.map(plan, session.range.as_ref().map(|r| r.range))?;
-        let (mapping, Joined { way, links, addresses }) = join(session, &place, mapping, undo, &mut releases)?;
+        let (mapping, Joined { registered, addresses }) = join(session, &place, mapping, undo, &mut releases)?;
         let mapped = mapping.wait_mounted(plan)?;
         place::enable_controllers(&place);
         let released = mapped.release(plan)?;
@@ -81,10 +82,9 @@ impl Boot {
         drop((stager, init));
         let leader = Pid::from_raw(released.pid)
             .ok_or_else(|| Diagnostic::new(Code::ChildGone, "the container's first process has no pid"))?;
-        say_started(session, &released, leader, way);
+        say_started(session, &released, leader, registered.as_ref().and_then(|entry| entry.way));
         let ready = if plan.notify_ready { ReadyWhen::PayloadReady } else { ReadyWhen::Started };
         let manager = Rc::new(RefCell::new(ManagerNotify::new(ready, Instant::now())));
-        let registered = way.map(|_| links);
         Ok(Self { released, leader, place, notify, manager, pty, relays, registered, addresses, releases, _held: held })
     }
 }
@@ -123,8 +123,7 @@ fn prepare(
 
 /// What ties init to the host.
 struct Joined {
-    way: Option<RegisteredBy>,
-    links: Vec<i32>,
+    registered: Option<Entry>,
     addresses: Option<Addresses>,
 }
 
@@ -138,8 +137,8 @@ fn join(
 ) -> Result<(Mapping, Joined)> {
     let joined = links::make(session, place, mapping.pid(), undo, releases).and_then(|links| {
         let leader = (mapping.pid(), mapping.pidfd());
-        let way = register::register(session, leader, links.clone(), undo, releases)?;
-        Ok(Joined { way, links, addresses: ports::addresses(session, mapping.pid())? })
+        let registered = register::register(session, leader, links, undo, releases)?;
+        Ok(Joined { registered, addresses: ports::addresses(session, mapping.pid())? })
     });
     match joined {
         Ok(joined) => Ok((mapping, joined)),

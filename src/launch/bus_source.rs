@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-//! The system bus while the container runs: requests to stop, and the repair of what a restart of the bus or of machined
-//! has lost.
+//! The system bus while the container runs: requests to stop, a registration that machined has not answered yet, and the
+//! repair of what a restart of the bus or of machined has lost.
 
 use super::Session;
-use super::register::{registration, words};
-use crate::bus::BusEvent;
+use super::register::{Entry, registration, words};
+use crate::bus::{BusEvent, RegisteredBy, Registering};
 use crate::error::{Code, Diagnostic, Result};
 use crate::log::{self, MessageId};
 use crate::plan::Unit;
@@ -13,11 +13,15 @@ use rustix::event::epoll;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// How long a bus or a machined that was restarted may take to be there again.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often it is tried meanwhile.
+/// How long a bus that was restarted may take to be there again.
+const BUS_PATIENCE: Duration = Duration::from_secs(30);
+/// How long machined may take to answer. Each call to it has a time limit as well.
+const MACHINED_PATIENCE: Duration = Duration::from_secs(120);
+/// The first pause between two tries, and each one between two connections.
 const PACE: Duration = Duration::from_millis(250);
-/// How long one try may take.
+/// The longest pause between two registrations.
+const SLOWEST: Duration = Duration::from_secs(8);
+/// How long one try to connect may take.
 const TRY: Duration = Duration::from_secs(2);
 
 /// What is to be done again until it works.
@@ -32,30 +36,33 @@ enum Wanted {
 struct Tries {
     next: Instant,
     last: Instant,
+    pause: Duration,
+    longest: Duration,
 }
 
 impl Tries {
-    fn from(now: Instant) -> Self {
-        Self { next: now, last: now + PATIENCE }
+    fn of_bus(now: Instant) -> Self {
+        Self { next: now, last: now + BUS_PATIENCE, pause: PACE, longest: PACE }
     }
-    /// The next try, or `None` when it is time to give up.
+    fn of_machined(now: Instant) -> Self {
+        Self { next: now, last: now + MACHINED_PATIENCE, pause: PACE, longest: SLOWEST }
+    }
+    /// The next try, each after a longer pause, or `None` when it is time to give up.
     fn after(self, now: Instant) -> Option<Self> {
-        (now < self.last).then_some(Self { next: now + PACE, ..self })
+        let pause = (self.pause * 2).min(self.longest);
+        (now < self.last).then_some(Self { next: now + self.pause, pause, ..self })
     }
-}
-
-/// The machine as machined knows it.
-pub struct Registered<'a> {
-    /// Its first process.
-    pub leader: (i32, BorrowedFd<'a>),
-    /// Its links on the host; `None` when it is not registered.
-    pub links: Option<Vec<i32>>,
 }
 
 /// Serves the bus.
 pub struct BusSource<'a> {
     session: &'a Session<'a>,
-    machine: Registered<'a>,
+    /// The container's first process.
+    leader: (i32, BorrowedFd<'a>),
+    /// `None` when the machine is not to be registered.
+    entry: Option<Entry>,
+    /// The registration that machined was asked for and has not answered.
+    asked: Option<Registering>,
     /// Holds the connection's own epoll set, as the connection may be replaced.
     fd: OwnedFd,
     wanted: Wanted,
@@ -63,13 +70,16 @@ pub struct BusSource<'a> {
 
 impl<'a> BusSource<'a> {
     /// `None` when there is no connection.
-    pub fn new(session: &'a Session<'a>, machine: Registered<'a>) -> Result<Option<Self>> {
+    pub fn new(session: &'a Session<'a>, leader: (i32, BorrowedFd<'a>), entry: Option<Entry>) -> Result<Option<Self>> {
         if session.bus.borrow().is_none() {
             return Ok(None);
         }
         let fd = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(cannot_watch)?;
-        let source = Self { session, machine, fd, wanted: Wanted::Nothing };
+        let mut source = Self { session, leader, entry, asked: None, fd, wanted: Wanted::Nothing };
         source.watch()?;
+        if source.entry.as_ref().is_some_and(|entry| !entry.confirmed.get()) {
+            source.want_registration(Instant::now());
+        }
         Ok(Some(source))
     }
 
@@ -89,7 +99,8 @@ impl<'a> BusSource<'a> {
 
     fn lost(&mut self, now: Instant) {
         self.unwatch();
-        self.wanted = Wanted::Connection(Tries::from(now));
+        self.asked = None;
+        self.wanted = Wanted::Connection(Tries::of_bus(now));
         if matches!(self.session.plan.unit, Unit::Scope { .. }) {
             log::warning!(
                 self.session.log,
@@ -108,7 +119,7 @@ impl<'a> BusSource<'a> {
         match (connected, tries.after(now)) {
             (Ok(()), _) => {
                 self.watch()?;
-                self.wanted = Wanted::Registration(Tries::from(now));
+                self.want_registration(now);
                 Ok(())
             }
             (Err(_), Some(later)) => {
@@ -122,36 +133,83 @@ impl<'a> BusSource<'a> {
         }
     }
 
-    fn repair(&mut self, tries: Tries, now: Instant) {
-        self.wanted = Wanted::Nothing;
-        let Err(d) = self.register_again() else { return };
-        if let Some(later) = tries.after(now) {
-            self.wanted = Wanted::Registration(later);
-            return;
-        }
-        let (name, why) = (&self.session.plan.machine, d.headline());
-        log::warning!(
-            self.session.log,
-            MessageId::RegistrationLost,
-            "machined may have lost {name}, and it cannot be registered again: {why}"
-        );
+    /// An answer to what was asked before would be of a machined that is gone.
+    fn want_registration(&mut self, now: Instant) {
+        self.asked = None;
+        self.wanted = match self.entry {
+            Some(_) => Wanted::Registration(Tries::of_machined(now)),
+            None => Wanted::Nothing,
+        };
     }
 
-    fn register_again(&self) -> Result<()> {
-        let Some(links) = &self.machine.links else { return Ok(()) };
-        let mut bus = self.session.bus.borrow_mut();
-        let Some(bus) = bus.as_mut() else { return Ok(()) };
-        let (pid, pidfd) = self.machine.leader;
-        let machine = registration(self.session, pid, pidfd, links.clone())?;
-        if let Some(way) = bus.repair_registration(&machine)? {
-            let (name, way) = (&self.session.plan.machine, words(way));
-            log::notice!(
-                self.session.log,
-                MessageId::RegistrationRepaired,
-                "machined had lost {name}; it is registered again over {way}"
-            );
+    /// Asks machined, or looks for its answer.
+    fn register(&mut self, tries: Tries, now: Instant) {
+        let outcome = match &mut self.asked {
+            Some(asked) => asked.outcome(),
+            None if tries.next > now => None,
+            None => match self.ask() {
+                Ok(asked) => {
+                    self.asked = Some(asked);
+                    None
+                }
+                Err(d) => Some(Err(d)),
+            },
+        };
+        let Some(outcome) = outcome else { return };
+        self.asked = None;
+        self.wanted = match (&outcome, tries.after(now)) {
+            (Err(_), Some(later)) => Wanted::Registration(later),
+            _ => Wanted::Nothing,
+        };
+        match outcome {
+            Ok(way) => self.say_registered(way),
+            Err(d) if matches!(self.wanted, Wanted::Nothing) => self.say_given_up(&d),
+            Err(_) => {}
         }
-        Ok(())
+    }
+
+    fn ask(&self) -> Result<Registering> {
+        let mut bus = self.session.bus.borrow_mut();
+        let (Some(bus), Some(entry)) = (bus.as_mut(), &self.entry) else {
+            return Err(Diagnostic::new(Code::RegisterFailed, "there is no system bus to register the machine over"));
+        };
+        let (pid, pidfd) = self.leader;
+        bus.start_registering(&registration(self.session, pid, pidfd, entry.links.clone())?)
+    }
+
+    fn say_registered(&self, way: Option<RegisteredBy>) {
+        let (log, name) = (self.session.log, &self.session.plan.machine);
+        let first = self.entry.as_ref().is_some_and(|entry| !entry.confirmed.replace(true));
+        match (first, way.map(words)) {
+            (true, Some(way)) => {
+                log::notice!(log, MessageId::Registered, step: "register", "{name} is now registered with machined over {way}");
+            }
+            (true, None) => {
+                log::notice!(log, MessageId::Registered, step: "register", "{name} is now registered with machined, which was slow");
+            }
+            (false, Some(way)) => {
+                log::notice!(
+                    log,
+                    MessageId::RegistrationRepaired,
+                    "machined had lost {name}; it is registered again over {way}"
+                );
+            }
+            (false, None) => {}
+        }
+    }
+
+    fn say_given_up(&self, d: &Diagnostic) {
+        let (log, name, why) = (self.session.log, &self.session.plan.machine, d.headline());
+        match self.entry.as_ref().is_some_and(|entry| entry.confirmed.get()) {
+            true => log::warning!(
+                log,
+                MessageId::RegistrationLost,
+                "machined may have lost {name}, and it cannot be registered again: {why}"
+            ),
+            false => {
+                log::warning!(log, MessageId::NoManager, step: "register", "{why}: {name} stays without a registration");
+            }
+        }
     }
 }
 
@@ -166,6 +224,8 @@ impl Source for BusSource<'_> {
         let own = match self.wanted {
             Wanted::Nothing => None,
             Wanted::Connection(tries) => return Some(tries.next),
+            // The answer wakes the bus.
+            Wanted::Registration(_) if self.asked.is_some() => None,
             Wanted::Registration(tries) => Some(tries.next),
         };
         let bus = self.session.bus.borrow().as_ref().and_then(|b| b.next_deadline());
@@ -186,15 +246,13 @@ impl Source for BusSource<'_> {
         for event in events {
             match event {
                 BusEvent::RequestStop => requests.push(Request::Stop),
-                BusEvent::MachinedRestarted => self.wanted = Wanted::Registration(Tries::from(now)),
+                BusEvent::MachinedRestarted => self.want_registration(now),
                 BusEvent::SystemdRestarted => {}
                 BusEvent::Disconnected => self.lost(now),
             }
         }
-        if let Wanted::Registration(tries) = self.wanted
-            && tries.next <= now
-        {
-            self.repair(tries, now);
+        if let Wanted::Registration(tries) = self.wanted {
+            self.register(tries, now);
         }
         Ok(requests)
     }

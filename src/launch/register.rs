@@ -3,7 +3,7 @@
 
 use super::Session;
 use super::place::{self, SharedBus};
-use crate::bus::{self, Authentication, MachineRegistration, RegisteredBy};
+use crate::bus::{self, Authentication, MachineRegistration, RegisterError, RegisteredBy};
 use crate::error::{Code, Diagnostic, Result};
 use crate::log::{self, MessageId};
 use crate::model::Register;
@@ -11,41 +11,64 @@ use crate::plan::Unit;
 use crate::undo::{Release, Ticket, Undo};
 use rustix::fd::BorrowedFd;
 use rustix::process::Pid;
+use std::cell::Cell;
 use std::rc::Rc;
 
-/// Registers the machine, as far as `--register=` asks for it: `yes` insists, `auto` goes on with a notice.
+/// The machine among those of machined.
+pub struct Entry {
+    /// The protocol; `None` when machined has not answered in time.
+    pub way: Option<RegisteredBy>,
+    /// The machine's links on the host.
+    pub links: Vec<i32>,
+    /// Whether machined has said that the machine is registered.
+    pub confirmed: Rc<Cell<bool>>,
+}
+
+/// Registers the machine, as far as `--register=` asks for it: `yes` insists, `auto` goes on with a notice. `None` when it
+/// stays without a registration.
 pub fn register(
     session: &Session<'_>,
     (pid, pidfd): (i32, BorrowedFd<'_>),
-    ifindices: Vec<i32>,
+    links: Vec<i32>,
     undo: &mut Undo,
     releases: &mut Vec<Ticket>,
-) -> Result<Option<RegisteredBy>> {
+) -> Result<Option<Entry>> {
     let plan = session.plan;
     let insists = plan.register == Register::Yes;
     let reachable = session.bus.borrow().is_some() || (plan.unit == Unit::Keep && bus::is_booted());
     if plan.register == Register::No || !(insists || reachable) {
         return Ok(None);
     }
-    let registered = place::connect(&session.bus).map_err(Diagnostic::from).and_then(|()| {
-        let machine = registration(session, pid, pidfd, ifindices)?;
-        bus::register(session.bus.borrow_mut().as_mut(), &machine)
-    });
-    match registered {
-        Ok(way) => {
-            let (bus, name): (SharedBus, _) = (Rc::clone(&session.bus), plan.machine.to_string());
-            let release = Release::Call(Box::new(move || bus::unregister(bus.borrow_mut().as_mut(), &name)));
-            releases.push(undo.push(release, "the registration with machined")?);
-            Ok(Some(way))
+    let connected = place::connect(&session.bus).map_err(|e| RegisterError::Refused(e.into()));
+    let machine = registration(session, pid, pidfd, links.clone())?;
+    let registered = connected.and_then(|()| bus::register(session.bus.borrow_mut().as_mut(), &machine));
+    let way = match registered {
+        Ok(way) => Some(way),
+        Err(RegisterError::Unanswered(d)) if !insists => {
+            let why = d.headline();
+            log::notice!(session.log, MessageId::NoManager, step: "register", "{why}: it is tried again meanwhile");
+            None
         }
         // A name that another machine has is a mistake, not something that is missing here.
-        Err(d) if !insists && d.code() != Code::NameBusy => {
+        Err(RegisterError::Refused(d)) if !insists && d.code() != Code::NameBusy => {
             let why = d.headline();
             log::notice!(session.log, MessageId::NoManager, step: "register", "{why}: the machine is not registered");
-            Ok(None)
+            return Ok(None);
         }
-        Err(d) => Err(d),
-    }
+        Err(e) => return Err(e.into()),
+    };
+    let confirmed = Rc::new(Cell::new(way.is_some()));
+    let release = release(session, machine.leader_pid, Rc::clone(&confirmed));
+    releases.push(undo.push(release, "the registration with machined")?);
+    Ok(Some(Entry { way, links, confirmed }))
+}
+
+fn release(session: &Session<'_>, leader: Pid, confirmed: Rc<Cell<bool>>) -> Release {
+    let (bus, name): (SharedBus, _) = (Rc::clone(&session.bus), session.plan.machine.to_string());
+    Release::Call(Box::new(move || match bus.borrow_mut().as_mut() {
+        Some(bus) if !confirmed.get() => bus.unregister_unsure(&name, leader),
+        bus => bus::unregister(bus, &name),
+    }))
 }
 
 /// The protocol in words.

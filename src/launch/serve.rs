@@ -3,7 +3,7 @@
 
 use super::Session;
 use super::boot::Boot;
-use super::bus_source::{BusSource, Registered};
+use super::bus_source::BusSource;
 use super::console::HeldConsole;
 use super::forward::{Forward, ForwardSource};
 use super::keeper_source::KeeperSource;
@@ -85,8 +85,7 @@ impl Boot {
         degraded(session, self.manager.borrow().started(leader));
         let mut notify = NotifySource::new(&self.notify, leader, &self.manager);
         let mut control = ControlSource::new(&mut held.control, plan, self.released.pid);
-        let machine = Registered { leader: (self.released.pid, pidfd), links: self.registered.take() };
-        let mut bus = BusSource::new(session, machine)?;
+        let mut bus = BusSource::new(session, (self.released.pid, pidfd), self.registered.take())?;
         let mut oom = OomSource::new(session, place);
         let mut sources: Vec<&mut dyn supervise::Source> = vec![&mut notify, &mut control];
         sources.extend(bus.as_mut().map(|bus| bus as &mut dyn supervise::Source));

@@ -11,6 +11,7 @@ fn the_living_services_have_every_member_of_dbus_interfaces() {
         ("org.freedesktop.systemd1", "/org/freedesktop/systemd1"),
         ("org.freedesktop.systemd1", "/org/freedesktop/systemd1/unit/init_2escope"),
         ("org.freedesktop.machine1", "/org/freedesktop/machine1"),
+        ("org.freedesktop.machine1", "/org/freedesktop/machine1/machine/_2ehost"),
         ("org.freedesktop.resolve1", "/org/freedesktop/resolve1"),
     ];
     let mut living = Vec::new();

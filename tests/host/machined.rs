@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// No user namespace: machined refuses some things in one.
 const PLAIN: [&str; 2] = ["--private-users=no", "--quiet"];
 
-fn machinectl<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> Program {
+pub fn machinectl<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> Program {
     Program::new("machinectl").args(["--no-pager", "--no-ask-password"]).args(args)
 }
 
@@ -18,7 +18,7 @@ fn inside(guest: &Guest, path: &str) -> PathBuf {
     PathBuf::from(format!("/proc/{}/root{path}", guest.leader()))
 }
 
-fn is_listed(name: &str) -> bool {
+pub fn is_listed(name: &str) -> bool {
     let list = machinectl(["list", "--no-legend"]).run().expect_code(0).stdout;
     list.lines().any(|line| line.split_whitespace().next() == Some(name))
 }

@@ -15,6 +15,7 @@ mod manual;
 mod many;
 mod pages;
 mod scope;
+mod slow;
 mod sudo;
 mod traps;
 mod units;
@@ -58,6 +59,10 @@ fn main() -> ExitCode {
             machined::a_restart_of_the_bus_is_survived[240],
             machined::sockets_of_the_guest_reach_the_host[180],
             machined::an_image_is_started_by_name,
+            slow::a_machined_that_answers_late_gets_to_know_the_machine[120],
+            slow::a_reboot_while_machined_does_not_answer[240],
+            slow::an_end_while_machined_does_not_answer,
+            slow::a_silent_machined_and_register_yes,
             journal::own_messages_have_fields,
             journal::the_end_says_what_was_consumed,
             journal::what_was_consumed_is_told_however_late_it_is_read,

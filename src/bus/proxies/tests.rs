@@ -107,6 +107,7 @@ fn from_proxies() -> Members {
         name: &str, id: &[u8], service: &str, class: &str, leader: u32, root: &str, ifindices: &[i32]) -> OwnedObjectPath);
     method!(m, MachinedProxy, "UnregisterMachine", unregister_machine(name: &str) -> ());
     method!(m, MachinedProxy, "GetMachine", get_machine(name: &str) -> OwnedObjectPath);
+    property!(m, MachineProxy, "Leader", leader -> u32);
     property!(m, ResolvedProxy, "DNSStubListener", dns_stub_listener -> String);
     m
 }
