@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 use rustix::process::{WaitId, WaitIdOptions};
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -164,8 +164,24 @@ fn remove_tree(path: &Path) -> rustix::io::Result<()> {
     if rustix::fs::rmdir(path).is_ok() {
         return Ok(());
     }
-    empty(open_top(path)?.as_fd(), MAX_DEPTH)?;
+    let top = open_top(path)?;
+    match empty(top.as_fd(), MAX_DEPTH) {
+        Err(Errno::BUSY) => {
+            unmount_in(path, top.as_fd())?;
+            empty(top.as_fd(), MAX_DEPTH)?;
+        }
+        other => other?,
+    }
     rustix::fs::rmdir(path)
+}
+
+/// What could not be unmounted before: with the record nobody would know of it, and the name could not be used again.
+fn unmount_in(path: &Path, top: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    each_entry(top, |name, _| {
+        let at = path.join(OsStr::from_bytes(name.to_bytes()));
+        // EINVAL: nothing is mounted there.
+        but(rustix::mount::unmount(at, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW), Errno::INVAL)
+    })
 }
 
 /// A deep tree neither takes recursion nor an open directory for each of its levels.

@@ -389,3 +389,21 @@ fn a_directory_without_a_record_is_taken_over() {
         assert_eq!(stale.unwrap().failures.len(), failures);
     }
 }
+
+/// A mount that could not be taken away when its container ended does not block the name for ever.
+#[test]
+fn a_directory_with_a_mount_left_in_it_is_taken_over() {
+    if !can_run() {
+        return;
+    }
+    let scratch = Scratch::new("mounted");
+    let dir = scratch.at("run/foo");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("netns"), "").unwrap();
+    rustix::mount::mount_bind("/proc/self/ns/net", dir.join("netns")).unwrap();
+    let mut undo = Undo::unkept();
+    RuntimeDir::claim(&scratch.at("run"), "foo", &mut undo).unwrap();
+    assert!(!dir.join("netns").exists());
+    assert!(undo.run().is_empty());
+    assert!(!dir.exists());
+}
