@@ -216,7 +216,7 @@ impl Forward {
         let child = child.map_err(failed)?;
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).map_err(|e| failed(e.into()))?;
         let copy = pidfd.try_clone().map_err(failed)?;
-        let ticket = undo.push(Release::KillProcess(copy), "the process that stores the guest's journal")?;
+        let ticket = undo.push(Release::EndProcess(copy), "the process that stores the guest's journal")?;
         Ok(Receiver { child, pidfd, ticket })
     }
 

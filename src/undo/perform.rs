@@ -4,6 +4,7 @@
 use super::network;
 use super::release::{PathRelease, Release};
 use crate::error::{Code, Diagnostic, Result};
+use crate::sys::programs::wire::MOMENT_MS;
 use crate::sys::termios::TermState;
 use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -26,6 +27,9 @@ pub(super) fn perform(release: Release, patience: Duration) -> Result<()> {
     match release {
         Release::KillProcess(pidfd) => {
             kill_process(pidfd.as_fd(), patience).map_err(|e| failed("kill the process".into(), e))
+        }
+        Release::EndProcess(pidfd) => {
+            end_process(pidfd.as_fd(), patience).map_err(|e| failed("end the process".into(), e))
         }
         Release::KillCgroup(group) => {
             kill_cgroup(group.as_fd(), patience).map_err(|e| failed("kill the control group".into(), e))
@@ -92,6 +96,13 @@ pub fn kill_process(pidfd: BorrowedFd<'_>, patience: Duration) -> rustix::io::Re
     // ECHILD: somebody else's child, or reaped already.
     let reaped = rustix::process::waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
     but(reaped.map(|_| ()), Errno::CHILD)
+}
+
+/// Leaves the process a moment to finish what it does.
+fn end_process(pidfd: BorrowedFd<'_>, patience: Duration) -> rustix::io::Result<()> {
+    but(rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::TERM), Errno::SRCH)?;
+    wait_readable(pidfd, Duration::from_millis(MOMENT_MS))?;
+    kill_process(pidfd, patience)
 }
 
 /// Waits until `fd` can be read, as a pidfd can when its process is gone.

@@ -17,6 +17,8 @@ use std::path::PathBuf;
 pub enum Release {
     /// Kills the process of this pidfd, waits until it is gone (2 s at most), and reaps it when it is a child.
     KillProcess(OwnedFd),
+    /// Asks the process of this pidfd to end and kills it if it does not within half a second.
+    EndProcess(OwnedFd),
     /// Kills everything in the control group of this directory (`cgroup.kill`), waits until it is empty (2 s at most).
     KillCgroup(OwnedFd),
     /// Puts a terminal's attributes back.
@@ -135,6 +137,7 @@ impl Release {
         let none = Cow::Borrowed(&[][..]);
         Some(match self {
             Self::KillProcess(pidfd) => (Op::KillProcess, Some(pidfd.as_fd()), none),
+            Self::EndProcess(pidfd) => (Op::EndProcess, Some(pidfd.as_fd()), none),
             Self::KillCgroup(group) => (Op::KillCgroup, Some(group.as_fd()), none),
             Self::RestoreTerminal { terminal, attributes } => {
                 (Op::RestoreTerminal, Some(terminal.as_fd()), attributes.as_bytes().into())

@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Speaks as journald does: what it is given is printed into the socket that the credential names.
 const SENDER: &str = r#"
@@ -192,8 +193,21 @@ pub fn a_killed_supervisor_leaves_no_receiver(case: &mut Case) -> Outcome {
     let mut guest = held_open(case, &name, &folder)?;
     guest.signal(Signal::KILL)?;
     guest.end(SOON);
-    until("the receiver is gone", SOON, || receivers(&folder).is_ok_and(|found| found.is_empty()));
+    let soon = Duration::from_secs(2);
+    until("the receiver is gone", soon, || receivers(&folder).is_ok_and(|found| found.is_empty()));
+    // Its state, of the header: what was not closed has 1 there (STATE_ONLINE).
+    let header = fs::read(folder.join(format!("remote-{name}.journal")))?;
+    assert_eq!((&header[..8], header[16]), (&b"LPKSHHRH"[..], 0), "the journal was closed");
     before.assert_unchanged();
+    // One that does not end when it is asked to holds nothing up.
+    let folder = case.dir().join("others");
+    let guest = held_open(case, &name, &folder)?;
+    let receiver = receivers(&folder)?[0].to_string();
+    Program::new("kill").args(["-STOP", &receiver]).run().expect_code(0);
+    guest.signal(Signal::KILL)?;
+    until("the stopped receiver is gone", soon, || receivers(&folder).is_ok_and(|found| found.is_empty()));
+    drop(guest);
+    until("its processes are gone", soon, || before.difference().is_empty());
     Ok(())
 }
 

@@ -170,8 +170,8 @@ pub fn set_terminal(fd: i32, attributes: &[u8; 44]) -> Result<usize> {
     call!(number::IOCTL, fd, TCSETS2, attributes.as_ptr())
 }
 
-pub fn pidfd_kill(pidfd: i32) -> Result<usize> {
-    call!(number::PIDFD_SEND_SIGNAL, pidfd, SIGKILL, 0, 0)
+pub fn pidfd_kill(pidfd: i32, signal: i32) -> Result<usize> {
+    call!(number::PIDFD_SEND_SIGNAL, pidfd, signal, 0, 0)
 }
 
 pub fn kill(pid: i32, signal: i32) -> Result<usize> {

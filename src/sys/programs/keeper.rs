@@ -133,9 +133,11 @@ fn undo(op: Op, fd: i32, text: &[u8]) -> calls::Result<()> {
     let path = CStr::from_bytes_until_nul(text).map_err(|_| calls::ENOENT)?;
     match op {
         Op::Done | Op::Released | Op::Hold | Op::StayInGroup | Op::Occupy | Op::Gather => {}
-        Op::KillProcess => {
-            calls::pidfd_kill(fd)?;
-            calls::poll(&mut [Poll { fd, wanted: POLLIN, got: 0 }], Some(Time::milliseconds(PATIENCE_MS)))?;
+        Op::KillProcess => end(fd, calls::SIGKILL, PATIENCE_MS).map(|_| ())?,
+        Op::EndProcess => {
+            if !end(fd, calls::SIGTERM, wire::MOMENT_MS)? {
+                end(fd, calls::SIGKILL, PATIENCE_MS)?;
+            }
         }
         Op::KillCgroup => kill_cgroup(fd)?,
         Op::RestoreTerminal => {
@@ -166,6 +168,13 @@ fn undo(op: Op, fd: i32, text: &[u8]) -> calls::Result<()> {
         Op::Visit => visit(path, fd)?,
     }
     Ok(())
+}
+
+/// Sends the signal; whether the process is gone within that time.
+fn end(pidfd: i32, signal: i32, limit: u64) -> calls::Result<bool> {
+    calls::pidfd_kill(pidfd, signal)?;
+    let gone = calls::poll(&mut [Poll { fd: pidfd, wanted: POLLIN, got: 0 }], Some(Time::milliseconds(limit)))?;
+    Ok(gone > 0)
 }
 
 /// A control group that never had a process never tells systemd that it is empty, and its scope stays: so we go in and

@@ -61,7 +61,12 @@ pub enum Op {
     Occupy,
     /// From now on no message has to be acted on at once, so they may wait in the connection. Not kept.
     Gather,
+    /// fd: pidfd of a process that has something to finish: it is asked to end, and killed if it has not after a moment.
+    EndProcess,
 }
+
+/// How long a process that is asked to end may take to do so.
+pub const MOMENT_MS: u64 = 500;
 
 impl Op {
     /// The operation with this number.
@@ -89,6 +94,7 @@ impl Op {
             Op::StopForward,
             Op::Occupy,
             Op::Gather,
+            Op::EndProcess,
         ];
         ALL.get((number as usize).wrapping_sub(1)).copied()
     }
