@@ -94,20 +94,27 @@ pub fn a_machined_that_answers_late_gets_to_know_the_machine(case: &mut Case) ->
     Ok(())
 }
 
-/// The registration of a boot that has ended must not come through for the next one.
+/// The registration of a boot that has ended must neither come through for the next one nor stand in its way.
 pub fn a_reboot_while_machined_does_not_answer(case: &mut Case) -> Outcome {
     let before = HostState::take(case.dir());
-    let stopped = StoppedMachined::make()?;
     let shared = case.dir().join("shared");
     fs::create_dir(&shared)?;
     let bind = format!("--bind={}:/mnt", shared.display());
     let script = "echo up; while ! rm /mnt/go 2>/dev/null; do sleep 0.1; done; reboot -f; sleep 60";
-    let told = Told::start(case, &["--private-users=no", &bind], script)?;
-    told.wait_said(1, "up\n");
-    fs::write(shared.join("go"), "")?;
-    told.wait_said(2, "up\n");
-    drop(stopped);
-    told.end_registered()?;
+    for was_registered in [false, true] {
+        let early = (!was_registered).then(StoppedMachined::make).transpose()?;
+        let told = Told::start(case, &["--private-users=no", &bind], script)?;
+        told.wait_said(1, "up\n");
+        let late = was_registered.then(|| {
+            told.guest.wait_registered();
+            StoppedMachined::make()
+        });
+        let stopped = [early, late.transpose()?];
+        fs::write(shared.join("go"), "")?;
+        told.wait_said(2, "up\n");
+        drop(stopped);
+        told.end_registered()?;
+    }
     before.assert_unchanged();
     Ok(())
 }
