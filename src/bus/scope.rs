@@ -179,14 +179,15 @@ impl Bus {
             // The only one whose answer is waited for: PID 1 handles them in this order.
             systemd.unref_unit(unit).await
         })?;
-        match ended {
-            Ok(()) => Ok(()),
-            Err(error) if failure::is(&error, &[NO_SUCH_UNIT, NOT_REFERENCED]) => Ok(()),
-            Err(error) => {
-                let diagnostic = Diagnostic::new(Code::ReleaseFailed, format!("cannot end {unit}"));
-                Err(diagnostic.cause(failure::reason(&error)).help(format!("run: systemctl kill -s KILL {unit}")))
-            }
-        }
+        scope_ended(unit, ended)
+    }
+
+    /// Gives up the reference to a scope without any process, which PID 1 ends by itself: a third of what
+    /// [`Bus::stop_scope`] asks it. Not for one that never had a living process.
+    pub fn leave_scope(&mut self, unit: &str) -> Result<()> {
+        let systemd = self.systemd.clone();
+        let ended = self.call(async { systemd.unref_unit(unit).await })?;
+        scope_ended(unit, ended)
     }
 
     /// Ends a scope that a killed supervisor has left, whether something lives in it or it never had a process, and waits
@@ -236,6 +237,17 @@ impl Bus {
             Some(Ok(())) => removed.map_err(|e| failed(failure::reason(&e))),
             Some(Err(error)) => Err(failed(failure::reason(&error))),
             None => Err(failed(format!("it is still there after {} s", WAIT.as_secs()))),
+        }
+    }
+}
+
+fn scope_ended(unit: &str, ended: zbus::Result<()>) -> Result<()> {
+    match ended {
+        Ok(()) => Ok(()),
+        Err(error) if failure::is(&error, &[NO_SUCH_UNIT, NOT_REFERENCED]) => Ok(()),
+        Err(error) => {
+            let diagnostic = Diagnostic::new(Code::ReleaseFailed, format!("cannot end {unit}"));
+            Err(diagnostic.cause(failure::reason(&error)).help(format!("run: systemctl kill -s KILL {unit}")))
         }
     }
 }

@@ -9,13 +9,13 @@ use super::resolve::{kind_of, open_inside, target};
 use crate::sys::beside::run_beside;
 use crate::sys::clone::flags;
 use crate::sys::mount_attr::{Reach, attributes};
-use crate::sys::process::setns;
+use crate::sys::process::{pid_namespace, setns};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
+    fsconfig_set_fd, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
@@ -72,7 +72,7 @@ pub fn pivot() -> Result<OwnedFd, Fault> {
 /// Every instruction that works inside the new root.
 pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>>) -> Result<(), Fault> {
     if let OpKind::Own { fs: OwnFs::Proc, attributes, target: path, create } = kind {
-        let mount = proc_by_helper(*attributes, init)?;
+        let mount = procfs(*attributes, init.ok_or((Part::Helper, Errno::SRCH))?)?;
         if let Some(at) = target(places.root.as_fd(), path, *create)? {
             attach_fitting(places, mount.as_fd(), at.as_fd())?;
             places.proc = Some(mount);
@@ -209,7 +209,15 @@ fn cover(places: &Places<'_>, path: &CStr, create: Create, run_host: BorrowedFd<
 
 /// A file system of the namespaces that the calling process is in.
 fn own_fs(fs: OwnFs, attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
+    fs_of(fs, attributes, None)
+}
+
+/// The same, or procfs of another PID namespace (`pidns=` of the kernel's filesystems/proc, Linux 6.17).
+fn fs_of(fs: OwnFs, attributes: MountAttrFlags, pid_namespace: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
     let context = fsopen(fs.name(), FsOpenFlags::FSOPEN_CLOEXEC)?;
+    if let Some(namespace) = pid_namespace {
+        fsconfig_set_fd(&context, c"pidns", namespace)?;
+    }
     // What mount(8) and df(1) show in their first column.
     fsconfig_set_string(&context, c"source", fs.name())?;
     if fs == OwnFs::Sysfs && attributes.contains(MountAttrFlags::MOUNT_ATTR_RDONLY) {
@@ -225,10 +233,16 @@ fn own_fs(fs: OwnFs, attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
-/// procfs shows the PID namespace of the process that makes it, and one can enter a PID namespace only by a child: a
-/// helper that shares our table of descriptors makes the mount and leaves it at a number that we hold free.
-fn proc_by_helper(attributes: MountAttrFlags, init: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Fault> {
-    let init = init.ok_or((Part::Helper, Errno::SRCH))?;
+/// procfs of init's PID namespace. A kernel that cannot be told the namespace takes that of the process that makes it.
+fn procfs(attributes: MountAttrFlags, init: BorrowedFd<'_>) -> Result<OwnedFd, Fault> {
+    pid_namespace(init)
+        .and_then(|namespace| fs_of(OwnFs::Proc, attributes, Some(namespace.as_fd())))
+        .or_else(|_| proc_by_helper(attributes, init))
+}
+
+/// One can enter a PID namespace only by a child: a helper that shares our table of descriptors makes the mount and leaves
+/// it at a number that we hold free.
+fn proc_by_helper(attributes: MountAttrFlags, init: BorrowedFd<'_>) -> Result<OwnedFd, Fault> {
     setns(init.as_raw_fd(), flags::NEWPID).during(Part::Helper)?;
     let place = rustix::io::fcntl_dupfd_cloexec(init, 3).during(Part::Helper)?;
     let mut made = Err(Errno::INTR);

@@ -2,7 +2,7 @@
 //! Small process-wide calls for the children. Everything here is child-safe.
 
 use super::clone::last_errno;
-use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 
 fn check(r: libc::c_long) -> Result<(), Errno> {
@@ -26,6 +26,21 @@ pub fn unshare(flags: u64) -> Result<(), Errno> {
 pub fn setns(pidfd: RawFd, flags: u64) -> Result<(), Errno> {
     // SAFETY: takes integers only; a stale descriptor gives EBADF.
     check(unsafe { libc::syscall(libc::SYS_setns, pidfd, flags) })
+}
+
+/// The PID namespace of that process (PIDFD_GET_PID_NAMESPACE of ioctl_pidfd(2), Linux 6.11). Child-safe.
+///
+/// # Errors
+/// ENOTTY or EINVAL of an older kernel, ESRCH when the process is gone.
+pub fn pid_namespace(pidfd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    const PIDFD_GET_PID_NAMESPACE: libc::Ioctl = 0xff05;
+    // SAFETY: this request takes no argument.
+    let fd = unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_PID_NAMESPACE, 0) };
+    if fd < 0 {
+        return Err(last_errno());
+    }
+    // SAFETY: the kernel has just opened it for us, with close-on-exec.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// close_range(2) on `first..` to the end: `mark` sets close-on-exec instead of closing.
@@ -217,4 +232,26 @@ pub fn dup_to_stdio(from: RawFd, onto: RawFd) -> Result<(), Errno> {
     // SAFETY: takes integers only; nothing in the child owns 0 to 2.
     let r = unsafe { libc::syscall(libc::SYS_dup3, from, onto, 0) };
     if r >= 0 { Ok(()) } else { Err(last_errno()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fd::AsFd;
+    use rustix::process::{PidfdFlags, getpid, pidfd_open};
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn the_pid_namespace_of_a_process_is_found() {
+        let pidfd = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+        match pid_namespace(pidfd.as_fd()) {
+            Ok(found) => {
+                let ours = std::fs::metadata("/proc/self/ns/pid").unwrap();
+                let found = rustix::fs::fstat(&found).unwrap();
+                assert_eq!((found.st_dev, found.st_ino), (ours.dev(), ours.ino()));
+            }
+            // Linux before 6.11.
+            Err(errno) => assert!(matches!(errno, Errno::NOTTY | Errno::INVAL), "{errno}"),
+        }
+    }
 }
