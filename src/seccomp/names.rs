@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Names of system calls of all architectures, and sets of them, usable at compile time.
 
-/// Every name that this version knows, sorted by byte.
+/// Every name that this version knows, sorted by byte. Not for what runs: it would bring the table into the program, see
+/// [`TEXT`].
 #[rustfmt::skip]
 pub(super) const NAMES: &[&str] = &[
     "_llseek", "_newselect", "_sysctl", "accept", "accept4", "access", "acct", "add_key", "adjtimex",
@@ -82,6 +83,44 @@ pub(super) const NAMES: &[&str] = &[
 
 const WORDS: usize = NAMES.len().div_ceil(64);
 
+const LENGTH: usize = {
+    let (mut length, mut at) = (0, 0);
+    while at < NAMES.len() {
+        length += NAMES[at].len();
+        at += 1;
+    }
+    length
+};
+
+/// All of [`NAMES`] in one piece: each reference in a table is written at every start of a program that may lie anywhere.
+static TEXT: [u8; LENGTH] = {
+    let (mut text, mut length, mut at) = ([0; LENGTH], 0, 0);
+    while at < NAMES.len() {
+        let (name, mut byte) = (NAMES[at].as_bytes(), 0);
+        while byte < name.len() {
+            text[length] = name[byte];
+            (length, byte) = (length + 1, byte + 1);
+        }
+        at += 1;
+    }
+    text
+};
+
+/// Where each name begins in [`TEXT`], and where the last one ends.
+static STARTS: [u16; NAMES.len() + 1] = {
+    let (mut starts, mut at) = ([0; NAMES.len() + 1], 0);
+    while at < NAMES.len() {
+        starts[at + 1] = starts[at] + NAMES[at].len() as u16;
+        at += 1;
+    }
+    starts
+};
+
+const fn bytes(at: usize) -> &'static [u8] {
+    let (start, end) = (STARTS[at] as usize, STARTS[at + 1] as usize);
+    TEXT.split_at(end).0.split_at(start).1
+}
+
 /// Position of a name in [`NAMES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NameId(u16);
@@ -89,13 +128,13 @@ pub(super) struct NameId(u16);
 impl NameId {
     /// The name.
     pub(super) fn name(self) -> &'static str {
-        NAMES[self.0 as usize]
+        // They are text by what they are made of.
+        std::str::from_utf8(bytes(self.0 as usize)).unwrap_or_default()
     }
 }
 
-/// Negative, zero or positive as `a` sorts before, with or after `b`. [`str::cmp`] is not const.
-pub(super) const fn order(a: &str, b: &str) -> i32 {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
+/// Negative, zero or positive as `a` sorts before, with or after `b`. [`Ord::cmp`] is not const.
+pub(super) const fn order(a: &[u8], b: &[u8]) -> i32 {
     let mut at = 0;
     while at < a.len() && at < b.len() {
         if a[at] != b[at] {
@@ -107,11 +146,11 @@ pub(super) const fn order(a: &str, b: &str) -> i32 {
 }
 
 /// Looks a name up.
-pub(super) const fn find(name: &str) -> Option<NameId> {
+pub(super) const fn find(name: &[u8]) -> Option<NameId> {
     let (mut low, mut high) = (0, NAMES.len());
     while low < high {
         let middle = (low + high) / 2;
-        let order = order(NAMES[middle], name);
+        let order = order(bytes(middle), name);
         if order == 0 {
             return Some(NameId(middle as u16));
         } else if order < 0 {
@@ -125,6 +164,11 @@ pub(super) const fn find(name: &str) -> Option<NameId> {
 
 /// Looks up a name that is written in this source; for constants, where a wrong one fails to compile.
 pub(super) const fn id(name: &str) -> NameId {
+    written(name.as_bytes())
+}
+
+/// [`id`] of a part of a text.
+pub(super) const fn written(name: &[u8]) -> NameId {
     match find(name) {
         Some(id) => id,
         None => panic!("not in the list of names"),
@@ -191,10 +235,11 @@ mod tests {
     fn names_are_sorted_and_found() {
         assert!(NAMES.windows(2).all(|w| w[0] < w[1]));
         for (at, name) in NAMES.iter().enumerate() {
-            assert_eq!(find(name), Some(NameId(at as u16)));
+            assert_eq!(find(name.as_bytes()), Some(NameId(at as u16)));
+            assert_eq!(NameId(at as u16).name(), *name);
         }
-        assert_eq!(find("no_such_call"), None);
-        assert_eq!(find(""), None);
+        assert_eq!(find(b"no_such_call"), None);
+        assert_eq!(find(b""), None);
     }
 
     #[test]

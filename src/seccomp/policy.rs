@@ -136,7 +136,7 @@ fn granted(capabilities: CapabilitySet) -> impl Iterator<Item = &'static str> {
 /// What a name or group stands for, leaving out the refused groups. Unknown words stand for nothing.
 fn opened(item: &str, refused_groups: &[&str]) -> NameSet {
     if !item.starts_with('@') {
-        return names::find(item).map_or(NameSet::EMPTY, |id| NameSet::EMPTY.with(id));
+        return names::find(item.as_bytes()).map_or(NameSet::EMPTY, |id| NameSet::EMPTY.with(id));
     }
     if refused_groups.is_empty() {
         return groups::find(item).unwrap_or(NameSet::EMPTY);
@@ -144,10 +144,11 @@ fn opened(item: &str, refused_groups: &[&str]) -> NameSet {
     if refused_groups.contains(&item) {
         return NameSet::EMPTY;
     }
-    match groups::members(item) {
-        [] => groups::find(item).unwrap_or(NameSet::EMPTY),
-        members => members.iter().fold(NameSet::EMPTY, |set, m| set.union(opened(m, refused_groups))),
+    let mut members = groups::members(item).peekable();
+    if members.peek().is_none() {
+        return groups::find(item).unwrap_or(NameSet::EMPTY);
     }
+    members.fold(NameSet::EMPTY, |set, member| set.union(opened(member, refused_groups)))
 }
 
 fn look_up<'a>(lists: &'a [Sourced<FilterWords>], posture: Posture) -> Result<Edits<'a>, Vec<Diagnostic>> {
@@ -168,7 +169,7 @@ fn look_up<'a>(lists: &'a [Sourced<FilterWords>], posture: Posture) -> Result<Ed
                 Some(rest) if deny && posture == Posture::Spawn => (rest, true),
                 _ => (word.as_str(), false),
             };
-            match (word.starts_with('@'), groups::find(word), names::find(word)) {
+            match (word.starts_with('@'), groups::find(word), names::find(word.as_bytes())) {
                 (_, None, None) if lenient => {}
                 (true, None, _) => errors.push(unknown_group(word, list)),
                 (true, Some(_), _) if deny => edits.refused_groups.push(word),

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 type Set = BTreeSet<&'static str>;
 
 fn open_group(group: &str, into: &mut Set) {
-    for member in GROUPS.iter().find(|(name, _)| *name == group).expect("a group").1 {
+    for member in GROUPS.iter().find(|(name, _)| *name == group).expect("a group").1.split(' ') {
         if member.starts_with('@') {
             open_group(member, into);
         } else {
