@@ -278,9 +278,16 @@ fn program(plan: &Plan, errno: Errno) -> Diagnostic {
                 .errno(errno)
                 .help("give a program that the image has, and check that its interpreter is there too")
         }
-        _ => Diagnostic::new(Code::PayloadNotExecutable, format!("cannot execute {tried}"))
-            .errno(errno)
-            .help("check its mode, its format and the architecture of the image"),
+        _ => {
+            let d = Diagnostic::new(Code::PayloadNotExecutable, format!("cannot execute {tried}")).errno(errno);
+            match &plan.labels.payload {
+                // The policy has the last word when the program starts, and the kernel does not say that it was the policy.
+                Some(label) if matches!(errno, Errno::ACCESS | Errno::PERM) => d.origin(&label.origin).help(
+                    "see whether the policy forbids it (ausearch -m avc, or denials in journalctl -k); check the program's mode",
+                ),
+                _ => d.help("check its mode, its format and the architecture of the image"),
+            }
+        }
     }
 }
 
@@ -303,6 +310,24 @@ mod tests {
                 let worded = said.headline() != whole.headline() || part == Part::Whole;
                 assert_ne!(noted, worded, "{:?} {part:?}: {said}", step.action);
             }
+        }
+    }
+
+    /// The kernel has the same two words for a mode that does not let a program run and for a policy that forbids it.
+    #[test]
+    fn a_label_may_be_why_a_program_does_not_start() {
+        let mut f = testing::facts();
+        f.host.selinux = true;
+        for (options, errno, asked) in [
+            ("-Z=u:r:t:s0", libc::EACCES, Some("-Z=u:r:t:s0")),
+            ("-Z=u:r:t:s0 --no-new-privileges=yes", libc::EPERM, Some("-Z=u:r:t:s0")),
+            ("-Z=u:r:t:s0", libc::ENOEXEC, None),
+            ("", libc::EACCES, None),
+        ] {
+            let plan = build(&testing::settings(options), &f).unwrap();
+            let said = program(&plan, Errno::from_raw_os_error(errno));
+            assert_eq!(said.asked_by().map(ToString::to_string).as_deref(), asked, "{said}");
+            assert_eq!(said.remedy().unwrap_or_default().contains("policy"), asked.is_some(), "{said}");
         }
     }
 

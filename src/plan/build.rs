@@ -28,7 +28,7 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
     let filter = caps.as_ref().and_then(|c| filter(s, c, user.as_ref(), &mut told).map_err(|d| wrong.extend(d)).ok());
     let console = resolve_mode(s.console.as_ref().map(|c| c.value), s.invocation, &f.stdio);
     let stdio = plan_stdio(console, &f.stdio).map_err(|d| wrong.extend(d)).ok();
-    let labels = labels::labels(s, f, &mut told).map_err(|d| wrong.push(d)).ok();
+    let labels = labels::labels(s, f, &mut told).map_err(|d| wrong.extend(d)).ok();
     let forward = forward::forward(s, f, machine.as_ref()).unwrap_or_else(|d| {
         wrong.push(d);
         None

@@ -73,6 +73,8 @@ pub struct HostFacts {
     pub resolv_conf: Option<PathBuf>,
     /// SELinux is in force: its file system is mounted at `/sys/fs/selinux`.
     pub selinux: bool,
+    /// Labels that were asked for and that its policy does not know.
+    pub unknown_labels: Vec<String>,
     /// `/proc/kcore` exists.
     pub kcore: bool,
     /// Device nodes of the host that containers get as well: "fuse", "net/tun".

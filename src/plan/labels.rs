@@ -3,7 +3,9 @@
 
 use super::{Facts, Labels, Told};
 use crate::config::{Invocation, Settings};
-use crate::error::{Code, Diagnostic};
+use crate::error::{Code, Diagnostic, Sourced};
+use crate::model::shown::escape;
+use std::ffi::OsStr;
 
 const START_SELINUX: &str =
     "start the machine with SELinux (selinux=1 on the kernel's command line), or leave the option out";
@@ -12,22 +14,31 @@ const START_SELINUX: &str =
 ///
 /// Without SELinux systemd-nspawn(1) starts without the first (`setexeccon(3)` is not called) and fails at the first mount
 /// with the second, which no file system then knows.
-pub fn labels(s: &Settings, f: &Facts, told: &mut Told) -> Result<Labels, Diagnostic> {
+pub fn labels(s: &Settings, f: &Facts, told: &mut Told) -> Result<Labels, Vec<Diagnostic>> {
+    let asked = [&s.selinux_context, &s.selinux_apifs_context];
     if f.host.selinux {
-        return Ok(Labels { payload: s.selinux_context.clone(), api_file_systems: s.selinux_apifs_context.clone() });
+        let [payload, api_file_systems] = asked.map(Clone::clone);
+        let wrong: Vec<_> = asked.into_iter().flatten().filter_map(|label| unknown(label, f)).collect();
+        return if wrong.is_empty() { Ok(Labels { payload, api_file_systems }) } else { Err(wrong) };
     }
     if let Some(label) = &s.selinux_apifs_context {
-        return Err(Diagnostic::new(
-            Code::KernelTooOld,
-            "file systems cannot be labelled: SELinux is not in force here",
-        )
-        .origin(&label.origin)
-        .help(START_SELINUX));
+        let what = "file systems cannot be labelled: SELinux is not in force here";
+        return Err(vec![Diagnostic::new(Code::KernelTooOld, what).origin(&label.origin).help(START_SELINUX)]);
     }
     if let (Some(label), Invocation::Spawn) = (&s.selinux_context, s.invocation) {
         told.warnings.push(format!("{} has no effect: SELinux is not in force here", label.origin));
     }
     Ok(Labels::default())
+}
+
+/// systemd-nspawn(1) leaves it to the kernel to refuse a label, which it does at a mount or at the payload's start.
+fn unknown(label: &Sourced<String>, f: &Facts) -> Option<Diagnostic> {
+    let what = || format!("the loaded SELinux policy has no label \"{}\"", escape(OsStr::new(&label.value)));
+    f.host.unknown_labels.contains(&label.value).then(|| {
+        Diagnostic::new(Code::OptionValue, what())
+            .origin(&label.origin)
+            .help("write user:role:type:level, each of them one of the policy's (seinfo(1) lists them)")
+    })
 }
 
 #[cfg(test)]
@@ -59,5 +70,19 @@ mod tests {
         assert!(plan.warnings.is_empty());
         assert_eq!(labels(&build(&settings("-Z=a -L=b"), &f).unwrap()), [Some("a"), Some("b")]);
         assert_eq!(labels(&build(&settings("-Z=a --selinux-context="), &f).unwrap()), [None, None]);
+    }
+
+    #[test]
+    fn every_label_that_the_policy_lacks_is_told_before_the_start() {
+        let mut f = facts();
+        f.host.selinux = true;
+        f.host.unknown_labels = vec!["a".into(), "b".into()];
+        let refused = build(&settings("-Z=a -L=b"), &f).unwrap_err();
+        let told: Vec<_> = refused.iter().map(|d| (d.headline(), d.asked_by().map(ToString::to_string))).collect();
+        let want = |label: &str, by: &str| {
+            (format!("the loaded SELinux policy has no label \"{label}\""), Some(by.to_owned()))
+        };
+        assert_eq!(told, [want("a", "-Z=a"), want("b", "-L=b")]);
+        assert!(build(&settings("-Z=c -L=d"), &f).is_ok());
     }
 }

@@ -43,7 +43,7 @@ pub fn probe(s: &Settings) -> Result<(Facts, Option<TriedMap>)> {
         listen_fds: listen_fds(),
         fd_store: has_fd_store(),
         listen_names: std::env::var_os("LISTEN_FDNAMES"),
-        host: host(),
+        host: HostFacts { unknown_labels: unknown_labels(s), ..host() },
         network: super::network::probe(s)?,
         users,
         journal_remote: s.forward_journal.as_ref().and_then(|_| super::forward::find_program()),
@@ -300,7 +300,20 @@ fn host() -> HostFacts {
         nr_open: nr_open.unwrap_or(512 * 1024),
         pid1_limits: [row(6), row(11)],
         selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+        unknown_labels: Vec::new(),
     }
+}
+
+/// The kernel tells of any label whether the loaded policy has it (linux/security/selinux/selinuxfs.c,
+/// `sel_write_context`). Where it may not be asked, setting the label will tell.
+fn unknown_labels(s: &Settings) -> Vec<String> {
+    let labels = [&s.selinux_context, &s.selinux_apifs_context].into_iter().flatten().map(|label| &label.value);
+    let unknown = |label: &&String| {
+        let flags = OFlags::RDWR | OFlags::CLOEXEC;
+        rustix::fs::open("/sys/fs/selinux/context", flags, Mode::empty())
+            .is_ok_and(|file| rustix::io::write(&file, label.as_bytes()) == Err(rustix::io::Errno::INVAL))
+    };
+    labels.filter(unknown).cloned().collect()
 }
 
 /// systemd-resolved's stub file where it is in charge, else the host's own.

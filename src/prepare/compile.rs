@@ -52,7 +52,8 @@ pub fn compile(plan: &Plan, inputs: &Inputs) -> Result<Compiled> {
     let mut out = Compiled::default();
     for (index, step) in plan.steps.iter().enumerate() {
         if let Err(d) = one(plan, inputs, step, index as u16, &mut out) {
-            let d = d.origin(&step.origin);
+            // A label of file systems is asked for by another option than the step is.
+            let d = if d.asked_by().is_some() { d } else { d.origin(&step.origin) };
             match step.optional {
                 None => return Err(d),
                 // What is optional by design and not there is left out, but not what somebody has asked for.
@@ -261,7 +262,7 @@ fn tmpfs(
 ) -> Result<OwnedFd> {
     let what = format!("the tmpfs of {name}");
     if content == Content::Credentials {
-        return fs::credentials(options, m.attributes, inputs.credentials, owner);
+        return fs::credentials(inputs.options(options), m.attributes, inputs.credentials, owner);
     }
     // Names of sockets are made after the content, through a descriptor of the directory.
     if content == Content::RunHost {

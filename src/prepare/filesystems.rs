@@ -297,7 +297,7 @@ fn fill_users(at: BorrowedFd<'_>, users: &[BoundUser]) -> std::result::Result<()
 /// The credentials, on a ramfs: a tmpfs could be swapped out. The files may be read by whom `options` let into the
 /// directory.
 pub fn credentials(
-    options: &str,
+    options: Options<'_>,
     flags: MountAttrFlags,
     credentials: &[(String, Vec<u8>)],
     owner: Owner,

@@ -66,15 +66,15 @@ END
 
 vm_hash() {
     # shellcheck disable=SC2154 # set by the script that reads this one
-    cat "$BED_HERE/recipe.sh" "$BED_HERE/build.sh" "$BED_HERE/busybox-tree.sh" "$here/build.sh" \
+    cat "$BED_HERE/recipe.sh" "$BED_HERE/build.sh" "$BED_HERE/busybox-tree.sh" "$here/build.sh" "$here/selinux.sh" \
         ${SPAWN_VM_SETUP:+"$SPAWN_VM_SETUP"} | sha256sum | cut -c1-12
 }
 
-# The kernel's package and what it needs, unpacked. Those of older suites have folders that are links in the host.
+# The packages of kernel and policy and what they need, unpacked. Those of older suites have folders that are links in the host.
 fetch_kernel() {
     local suite=$1 tree=$2 mirror folder
     mirror=$(machine_mirror) &&
-        timeout 600 mmdebstrap --quiet --variant=extract --include=linux-image-cloud-amd64,kmod \
+        timeout 600 mmdebstrap --quiet --variant=extract --include="linux-image-cloud-amd64,kmod$(selinux_packages "$suite")" \
             --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "5"' \
             "$suite" "$tree" "$mirror" </dev/null >&2 || return 1
     for folder in bin sbin lib; do
@@ -88,10 +88,13 @@ make_disk() {
     mkdir "$work/add" "$work/overlay" "$work/merged" "$work/kernel-only" &&
         mv "$work/kernel/usr" "$work/kernel-only/usr" &&
         add_vm_service "$work/add" &&
+        add_selinux "$work/kernel" "$work/add" &&
+        # A label is all that most files get: without "metacopy" each would be copied, without "volatile" synced.
         mount -t overlay overlay "$work/merged" \
-            -o "lowerdir=$work/kernel-only:$host,upperdir=$work/add,workdir=$work/overlay" &&
+            -o "lowerdir=$work/kernel-only:$host,upperdir=$work/add,workdir=$work/overlay,metacopy=on,volatile" &&
         chroot "$work/merged" depmod "$(ls "$work/kernel-only/usr/lib/modules")" &&
         { [ -z "${SPAWN_VM_SETUP:-}" ] || "$SPAWN_VM_SETUP" "$work/merged" >&2 </dev/null; } &&
+        make_policy "$work/merged" >&2 </dev/null &&
         disk_of "$work/merged" "$disk" "${SPAWN_VM_ROOM:-600}"
 }
 

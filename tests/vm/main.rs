@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Inside a virtual machine with the suite's own kernel: what needs cgroup controllers, and starts on older kernels.
-//! `tests/check vm` makes one and runs this in it.
+//! `tests/check vm` makes one and runs this in it, and again with SELinux, for which there are cases of its own.
 
 #[path = "../common/mod.rs"]
 mod common;
 mod limits;
 mod nfs;
+mod selinux;
 mod starts;
 
 use common::runner::{self, cases};
@@ -16,6 +17,18 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 fn main() -> ExitCode {
+    if selinux::in_force() {
+        return runner::main(
+            selinux::needs,
+            cases![
+                selinux::what_is_labelled_is_what_systemd_nspawn_labels[240],
+                selinux::without_options_the_labels_are_those_of_systemd_nspawn[240],
+                selinux::a_label_that_the_policy_lacks_is_refused_before_anything_is_touched[240],
+                selinux::an_enforced_policy_lets_the_payload_have_what_is_its_own[240],
+                starts::nothing_is_left[240],
+            ],
+        );
+    }
     runner::main(
         needs,
         cases![

@@ -68,6 +68,6 @@ pub const REFUSED: &[Line] = &[
     line("--slice=").program("true"),
     line("--personality=z80").program("true"),
     line("--link-journal=host --ephemeral").program("true"),
-    // There is no SELinux in the nested hosts.
+    // There is no SELinux in the nested hosts; tests/vm/selinux.rs has one.
     line("-L system_u:object_r:container_file_t:s0").program("true"),
 ];

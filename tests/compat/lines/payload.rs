@@ -81,7 +81,7 @@ pub const POWERS: &[Line] = &[
     line("--quiet").around("SYSTEMD_LOG_SECCOMP=1 exec \"$@\""),
     line("--quiet").around("SYSTEMD_SUPPRESS_SYNC=1 exec \"$@\""),
     line("--restrict-address-families=none").since(261),
-    // Earlier ones fail where there is no SELinux.
+    // Earlier ones fail where there is no SELinux. tests/vm/selinux.rs compares them where there is.
     line("-Z system_u:system_r:container_t:s0:c1,c2").since(262),
 ];
 
