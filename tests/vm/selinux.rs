@@ -113,14 +113,18 @@ pub fn what_is_labelled_is_what_systemd_nspawn_labels(case: &mut Case) -> Outcom
 pub fn without_options_the_labels_are_those_of_systemd_nspawn(case: &mut Case) -> Outcome {
     let script = "cat /proc/self/attr/current; echo; touch /tmp/new /run/new; ls -dZ / /proc /sys /sys/fs/selinux /dev \
                   /dev/null /dev/shm /dev/mqueue /dev/pts /run /run/new /run/host /run/host/container-uuid \
-                  /run/host/incoming /tmp /tmp/new; grep selinuxfs /proc/self/mounts; echo 0 >/sys/fs/selinux/enforce";
+                  /run/host/incoming /tmp /tmp/new; grep selinuxfs /proc/self/mounts; echo 0 >/sys/fs/selinux/enforce; \
+                  /run/selinuxenabled; echo selinuxenabled $?";
     for options in [&["--private-users=no"][..], &["--private-users=no", "--private-network"]] {
         let mut told = Vec::new();
         for program in both(case)? {
             let program = program.args(["-D", "/var/lib/machines/debian", "-M", "plain"]).args(options);
+            let program = program.arg("--bind-ro=/usr/sbin/selinuxenabled:/run/selinuxenabled");
             let run = program.args(["/bin/sh", "-c", script]).run();
             assert!(run.stdout.contains("selinuxfs /sys/fs/selinux selinuxfs ro,"), "{run}");
             assert!(run.stderr.contains("Read-only file system"), "{run}");
+            // What looks at SELinux in the container takes it for being off: it cannot change labels there.
+            assert!(run.stdout.ends_with("selinuxenabled 1\n"), "{run}");
             assert!(run.stdout.starts_with("system_u:system_r:systemd_nspawn_t:s0"), "{run}");
             told.push(run.stdout);
         }
