@@ -91,7 +91,7 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
             let flags = MountAttrFlags::empty();
             let scratch =
                 fs::filled_tmpfs(inputs.options("mode=0755,size=25%"), flags, "the throw-away layer", owner, |at| {
-                    fs::fill_scratch(at)
+                    fs::fill_scratch(at, lower.as_fd())
                 })?;
             let part = |name: &str| c_path(&Path::new(STAGING).join(name));
             let kind = OpKind::AttachOverlay {

@@ -8,12 +8,16 @@ use crate::sys::mount_attr::{Reach, attributes};
 use crate::sys::process::set_fs_ids;
 use crate::userdb::{BoundUser, Entry, Kind, entries};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, makedev, mkdirat, mknodat, openat, symlinkat};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags, chownat, makedev, mkdirat, mknodat, openat, symlinkat,
+};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
 };
 use std::ffi::CStr;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 
 /// Who owns what is made: the container's root as ids of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -351,9 +355,22 @@ pub fn fill_root(at: BorrowedFd<'_>, links: &[(&str, String)]) -> std::result::R
 }
 
 /// Content of the writable layer of a throw-away copy.
-pub fn fill_scratch(at: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
+pub fn fill_scratch(at: BorrowedFd<'_>, tree: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
     for name in ["lower", "upper", "work", "root"] {
         dir(at, name, 0o755)?;
     }
+    // An overlay's top is labelled as its upper layer's; a policy may keep the payload from anything but its own tree.
+    let mut label = [0; 4096];
+    if let Ok(length) = rustix::fs::getxattr(own_path(tree), SELINUX, &mut label[..]) {
+        // With `--selinux-apifs-context=` it has that label already, and the policy may not want it changed.
+        let _as_it_is =
+            rustix::fs::setxattr(own_path(at).join("upper"), SELINUX, &label[..length], XattrFlags::empty());
+    }
     Ok(())
+}
+
+const SELINUX: &CStr = c"security.selinux";
+
+fn own_path(fd: BorrowedFd<'_>) -> PathBuf {
+    format!("/proc/self/fd/{}", fd.as_raw_fd()).into()
 }

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
             cases![
                 selinux::what_is_labelled_is_what_systemd_nspawn_labels[240],
                 selinux::without_options_the_labels_are_those_of_systemd_nspawn[240],
+                selinux::the_top_of_a_copy_is_labelled_as_the_tree[240],
                 selinux::a_label_that_the_policy_lacks_is_refused_before_anything_is_touched[240],
                 selinux::an_enforced_policy_lets_the_payload_have_what_is_its_own[240],
                 starts::nothing_is_left[240],

@@ -133,6 +133,17 @@ pub fn without_options_the_labels_are_those_of_systemd_nspawn(case: &mut Case) -
     Ok(())
 }
 
+/// Where systemd-nspawn's overlay has the label of any file in memory.
+pub fn the_top_of_a_copy_is_labelled_as_the_tree(case: &mut Case) -> Outcome {
+    for option in ["--ephemeral", "--volatile=overlay"] {
+        let program = case.spawn().limit(PATIENCE).args(["-D", "/var/lib/machines/debian", "--console=pipe", option]);
+        let run = program.args(["/bin/ls", "-dZ", "/", "/usr"]).run().expect_code(0);
+        let labels: Vec<&str> = run.stdout.split_whitespace().step_by(2).collect();
+        assert_eq!(labels, ["system_u:object_r:var_lib_t:s0"; 2], "{run}");
+    }
+    Ok(())
+}
+
 pub fn a_label_that_the_policy_lacks_is_refused_before_anything_is_touched(case: &mut Case) -> Outcome {
     let (_, tree) = spawn(case, "refused")?;
     let options = ["-Z", "system_u:system_r:nobody_t:s0", "--selinux-apifs-context=x"];
