@@ -4,7 +4,7 @@
 use super::{Caller, Command, invocation, parse, render, secrets, verbs};
 use crate::config::file::{self, search::Directories};
 use crate::config::{Invocation, Settings};
-use crate::error::Diagnostic;
+use crate::error::{Code, Diagnostic};
 use crate::launch;
 use crate::log::{self, Audience, LogSetup, Logger, MessageId, StderrIs};
 use crate::model::DryRun;
@@ -24,7 +24,7 @@ pub fn main(argv: Vec<OsString>) -> u8 {
     if let Some(verb) = verbs::verb(name, &argv) {
         let answer = verbs::run(&verb, &Caller::of_this_process(), &Directories::default());
         render::complain(name, &answer.complaints);
-        let said = print(&answer.text);
+        let said = print(name, &answer.text);
         return match answer.complaints.first() {
             Some(first) if answer.status == 0 => launch::failure_status(name, first),
             _ => answer.status.max(said),
@@ -32,7 +32,7 @@ pub fn main(argv: Vec<OsString>) -> u8 {
     }
     let settings = match parse(argv, &Caller::of_this_process()) {
         Ok(Command::Run(settings)) => *settings,
-        Ok(show) => return print(&render::output(&show, name).unwrap_or_default()),
+        Ok(show) => return print(name, &render::output(&show, name).unwrap_or_default()),
         Err(mistakes) => return refuse(name, &mistakes),
     };
     if settings.cleanup.as_ref().is_some_and(|c| c.value) {
@@ -52,8 +52,10 @@ pub fn main(argv: Vec<OsString>) -> u8 {
     }
     if let Some(how) = settings.dry_run.as_ref().map(|d| d.value) {
         return match (plan::make(&settings), how) {
-            (Ok((plan, _)), DryRun::Text) => print(&plan::explain(&plan)),
-            (Ok((plan, _)), DryRun::Json) => print(&(serde_json::to_string_pretty(&plan).unwrap_or_default() + "\n")),
+            (Ok((plan, _)), DryRun::Text) => print(name, &plan::explain(&plan)),
+            (Ok((plan, _)), DryRun::Json) => {
+                print(name, &(serde_json::to_string_pretty(&plan).unwrap_or_default() + "\n"))
+            }
             (Err(mistakes), _) => refuse(name, &mistakes),
         };
     }
@@ -77,8 +79,14 @@ pub fn main(argv: Vec<OsString>) -> u8 {
     launch::run(&plan, &log, begun, tried)
 }
 
-fn print(text: &str) -> u8 {
-    u8::from(render::print(text).is_err())
+fn print(name: Invocation, text: &str) -> u8 {
+    match render::print(text) {
+        Ok(()) => 0,
+        Err(e) => {
+            let d = Diagnostic::new(Code::ConsoleFailed, "cannot write to standard output").io(&e);
+            refuse(name, &[d.help("look at what it was redirected to")])
+        }
+    }
 }
 
 fn refuse(name: Invocation, mistakes: &[Diagnostic]) -> u8 {

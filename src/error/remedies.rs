@@ -11,6 +11,7 @@ pub fn of(raw: i32) -> Option<&'static str> {
         Errno::NOMEM => "free memory, or raise the memory limit of the control group that this process is in",
         Errno::AGAIN => "end some processes, or raise their number: ulimit -u, TasksMax= of the unit, kernel.pid_max",
         Errno::NOBUFS => "free memory, or raise net.core.wmem_max with sysctl(8)",
+        Errno::FBIG => "raise the size of files that this process may write: ulimit -f, or LimitFSIZE= of its unit",
         Errno::NOSPC => "free space and inodes there",
         Errno::DQUOT => "raise the quota, or remove what uses it up",
         Errno::ROFS => "make that file system writable",

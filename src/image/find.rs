@@ -35,8 +35,11 @@ pub fn find_machine(machine: &MachineName) -> Result<PathBuf> {
 
 /// The tree when neither a directory nor a name was said: the current one.
 pub fn default_tree() -> Result<PathBuf> {
-    std::env::current_dir()
-        .map_err(|e| Diagnostic::new(Code::TreeMissing, "cannot find out the current directory").io(&e))
+    std::env::current_dir().map_err(|e| {
+        Diagnostic::new(Code::TreeMissing, "cannot find out the current directory")
+            .io(&e)
+            .help("change to a directory that exists, or name a tree with -D DIRECTORY or a machine with -M NAME")
+    })
 }
 
 fn find_in(dirs: &[&Path], name: &str) -> Result<PathBuf> {

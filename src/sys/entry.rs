@@ -18,9 +18,11 @@ pub fn prepare() {
             std::process::abort();
         }
     }
-    // Fails for no signal but SIGKILL and SIGSTOP.
-    let _set: Result<(), Errno> =
-        super::disposition::set(nix::sys::signal::Signal::SIGPIPE, super::disposition::Disposition::Ignore);
+    // A reader that went away and a limit of file sizes are errors of one write. Fails for no signal but SIGKILL and
+    // SIGSTOP.
+    for signal in [nix::sys::signal::Signal::SIGPIPE, nix::sys::signal::Signal::SIGXFSZ] {
+        let _set: Result<(), Errno> = super::disposition::set(signal, super::disposition::Disposition::Ignore);
+    }
 }
 
 /// Makes this function, from the words of the command line to the exit status, the program.
