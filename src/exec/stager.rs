@@ -10,6 +10,7 @@ use super::mounting;
 use super::ops::{ChildEnds, Op, OpKind, Stager};
 use super::places::Places;
 use super::report::{Kind, Part, Stage};
+use crate::sys::caps;
 use crate::sys::clone::{Side, clone, flags};
 use crate::sys::process::{close_all_but, exit_now, set_fs_ids, setns};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -19,6 +20,9 @@ use rustix::mount::MountPropagationFlags;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use rustix::process::Signal;
 use std::mem::MaybeUninit;
+
+/// CAP_DAC_OVERRIDE of capability.h, as a bit.
+const CAP_DAC_OVERRIDE: u64 = 1 << 1;
 
 /// Runs the stager in a process that `clone` has just made in a new mount namespace.
 pub fn run(program: &Stager, init: &Init, ends: &ChildEnds) -> ! {
@@ -106,9 +110,15 @@ fn end_with_parent() -> Result<(), Fault> {
 }
 
 /// Takes on the file system ids of that user and group. The kernel drops the death signal with every change of them
-/// (`commit_creds()` of kernel/cred.c).
+/// (`commit_creds()` of kernel/cred.c), and the capabilities for files (`cap_task_fix_setuid()`), of which one comes
+/// back: a directory of another user is on the way to a mount point as it is for the container's root.
 pub(super) fn act_as((uid, gid): (u32, u32)) -> Result<(), Fault> {
     set_fs_ids(uid, gid).during(Part::Whole)?;
+    let sets = caps::get().during(Part::Whole)?;
+    let effective = sets.effective | sets.permitted & CAP_DAC_OVERRIDE;
+    if effective != sets.effective {
+        caps::set(caps::Sets { effective, ..sets }).map_err(|_| (Part::Whole, Errno::PERM))?;
+    }
     end_with_parent()
 }
 
