@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! What a tree says it is: os-release(5), machine-id(5).
 
-use super::inside::{ImageRoot, is_real_dir};
+use super::inside::ImageRoot;
 use crate::error::{Code, Diagnostic, Result};
 use crate::model::{Id128, StartMode};
 use crate::sys::small_file;
@@ -77,8 +77,8 @@ fn unquote(value: &str) -> Option<String> {
     quote.is_none().then_some(plain)
 }
 
-/// Checks that a tree looks like an operating system: to boot it needs an os-release file, for anything else `/usr`
-/// must be a directory and not a link (systemd-nspawn(1), `--directory=`). Fails with E0202, or E0206 where something is
+/// Checks that a tree looks like an operating system: to boot it needs an os-release file, for anything else a
+/// directory `/usr`, to which a link may lead (systemd-nspawn(1), `--directory=`). Fails with E0202, or E0206 where something is
 /// there that must not be.
 pub fn check_is_os(root: &ImageRoot, mode: StartMode) -> Result<()> {
     let missing = match mode {
@@ -86,7 +86,7 @@ pub fn check_is_os(root: &ImageRoot, mode: StartMode) -> Result<()> {
             "it has neither /etc/os-release nor /usr/lib/os-release"
         }
         StartMode::Boot => return Ok(()),
-        StartMode::Pid1 | StartMode::Pid2 if !is_real_dir(root, Path::new("usr"))? => "it has no directory /usr",
+        StartMode::Pid1 | StartMode::Pid2 if root.find_dir(Path::new("usr"))?.is_none() => "it has no directory /usr",
         StartMode::Pid1 | StartMode::Pid2 => return Ok(()),
     };
     let what = format!("the tree {} does not look like an operating system", root.shown().display());
@@ -154,8 +154,10 @@ mod tests {
         let (dir, root) = image();
         let code = |mode| check_is_os(&root, mode).map_err(|e| e.code());
         assert_eq!(code(StartMode::Pid1), Err(Code::TreeNotAnOs));
-        symlink("/", dir.path().join("usr")).unwrap();
+        symlink("/gone", dir.path().join("usr")).unwrap();
         assert_eq!(code(StartMode::Pid2), Err(Code::TreeNotAnOs));
+        fs::create_dir(dir.path().join("gone")).unwrap();
+        assert_eq!(code(StartMode::Pid2), Ok(()));
         fs::remove_file(dir.path().join("usr")).unwrap();
         fs::create_dir_all(dir.path().join("usr/lib")).unwrap();
         assert_eq!(code(StartMode::Pid1), Ok(()));

@@ -136,7 +136,7 @@ impl Tree {
         self.clone_of(self.top.as_fd(), Reach::Tree, set, map)
     }
 
-    /// The same of a directory at the top of the tree.
+    /// The same of a directory at the top of the tree, or of what a link there leads to in the tree.
     pub fn mount_below(
         &self,
         name: &str,
@@ -144,12 +144,12 @@ impl Tree {
         set: MountAttrFlags,
         map: Option<&MapNamespace>,
     ) -> Result<OwnedFd> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let dir = rustix::fs::openat(&self.fd, name, flags, Mode::empty()).map_err(|e| {
-            Diagnostic::new(Code::ImageObject, format!("cannot open /{name} of the tree {}", self.path.display()))
-                .errno(e)
-                .origin(&self.origin)
-        })?;
+        let missing = || {
+            Diagnostic::new(Code::ImageObject, format!("the tree {} has no /{name}", self.path.display()))
+                .help("name the root directory of an installed system")
+        };
+        let dir = self.image()?.find_dir(Path::new(name)).and_then(|dir| dir.ok_or_else(missing));
+        let dir = dir.map_err(|d| d.origin(&self.origin))?;
         self.clone_of(dir.as_fd(), reach, set, map)
     }
 

@@ -221,11 +221,6 @@ fn describe(kind: FileType) -> &'static str {
     }
 }
 
-/// True when the directory is what `path` leads to without following a link at its end.
-pub(super) fn is_real_dir(root: &ImageRoot, path: &Path) -> Result<bool> {
-    Ok(root.find(path, LastLink::Keep)?.is_some_and(|f| f.file_type() == FileType::Directory))
-}
-
 /// Applies to a handle itself, not to a path below it.
 const EMPTY_PATH: AtFlags = AtFlags::EMPTY_PATH;
 
