@@ -202,10 +202,10 @@ fn machine_name(s: &Settings, f: &Facts) -> Result<MachineName, Diagnostic> {
     let name = if f.tree.is_host_root {
         f.host_name.as_deref().and_then(|h| h.parse().ok())
     } else {
-        MachineName::from_directory(&f.tree.path)
+        MachineName::from_directory(&f.tree.named)
     };
     let name = name.ok_or_else(|| {
-        Diagnostic::new(Code::NameUnusable, format!("no machine name can be made of {}", f.tree.path.display()))
+        Diagnostic::new(Code::NameUnusable, format!("no machine name can be made of {}", f.tree.named.display()))
             .origin(&mounts::tree_origin(s))
             .help("give one with --machine=")
     })?;

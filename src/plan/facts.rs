@@ -36,6 +36,8 @@ pub struct Terminal {
 pub struct TreeFacts {
     /// Absolute, without symlinks.
     pub path: PathBuf,
+    /// As it was named, whose last part may be a link: the machine is called after that.
+    pub named: PathBuf,
     /// It is not there yet, and is to be made after this one.
     pub template: Option<PathBuf>,
     /// Owner of its root directory.

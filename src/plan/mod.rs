@@ -336,7 +336,8 @@ pub fn machine_to_clean(s: &Settings) -> Result<MachineName, Vec<Diagnostic>> {
         return Ok(machine.value.clone());
     }
     let path = s.directory.as_ref().map_or_else(|| PathBuf::from("."), |d| d.value.clone());
-    let path = std::fs::canonicalize(&path).unwrap_or(path);
+    let real = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+    let path = probe::as_named(&path, &real);
     MachineName::from_directory(&path).ok_or_else(|| {
         let what = format!("no machine name can be made of {}", path.display());
         vec![Diagnostic::new(crate::error::Code::NameUnusable, what).help("give one with --machine=")]

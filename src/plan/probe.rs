@@ -159,7 +159,7 @@ fn tree(s: &Settings) -> Result<(TreeFacts, UserFacts, Option<TriedMap>)> {
     let (mut tried, mut unmappable) = (None, Vec::new());
     if super::users::asks_for_map(s, owner) && rustix::process::geteuid().is_root() {
         let below = if overlaid(s) { MountsBelow::LeftOut } else { MountsBelow::Mapped };
-        match try_map(fd.as_fd(), below, likely_range(s, &real, owner))? {
+        match try_map(fd.as_fd(), below, likely_range(s, &as_named(&wanted, &real), owner))? {
             Trial::Mapped(map) => tried = Some(map),
             Trial::Unmappable(mounts) => unmappable = mounts,
         }
@@ -188,6 +188,7 @@ fn tree(s: &Settings) -> Result<(TreeFacts, UserFacts, Option<TriedMap>)> {
             .is_some_and(|bin| bin.file_type() != FileType::Symlink),
         machine_id: crate::image::machine_id(&root)?,
         open_to_others: !mount.contains(StatVfsMountFlags::NOSUID) && open_to_others(&real),
+        named: as_named(&wanted, &real),
         path: match &template {
             None => real,
             Some(_) => in_real_directory(&wanted),
@@ -229,6 +230,14 @@ fn likely_range(s: &Settings, tree: &Path, (uid, gid): (u32, u32)) -> Option<Uid
     UidRange::new(base, UidRange::USUAL_SIZE)
 }
 
+/// The path that the machine is called after: that of a link, not what it leads to, but for paths that end in no name.
+pub(super) fn as_named(said: &Path, real: &Path) -> PathBuf {
+    match (said.file_name(), std::path::absolute(said)) {
+        (Some(_), Ok(path)) => path,
+        _ => real.to_owned(),
+    }
+}
+
 /// Where something will be that is not there yet.
 fn in_real_directory(path: &Path) -> PathBuf {
     match (path.parent().and_then(|above| std::fs::canonicalize(above).ok()), path.file_name()) {
@@ -261,10 +270,12 @@ fn open_to_others(path: &Path) -> bool {
 
 /// The machine whose `.nspawn` files apply, when there is a tree and a name.
 pub fn whereabouts(s: &Settings) -> Option<Whereabouts> {
-    let tree = std::fs::canonicalize(find(s).ok()?.0).ok()?;
+    let said = find(s).ok()?.0;
+    let real = std::fs::canonicalize(&said).ok()?;
+    let tree = as_named(&said, &real);
     let name = match &s.machine {
         Some(machine) => machine.value.clone(),
-        None if tree == Path::new("/") => host_name()?.parse().ok()?,
+        None if real == Path::new("/") => host_name()?.parse().ok()?,
         None => MachineName::from_directory(&tree)?,
     };
     Some(Whereabouts { name, tree })

@@ -20,6 +20,7 @@ mod layers;
 mod mounting;
 mod namespaces;
 mod network;
+mod oddities;
 mod planning;
 mod ports;
 mod powers;
@@ -179,6 +180,12 @@ fn main() -> ExitCode {
             planning::all_mistakes_are_said_at_once,
             planning::a_name_in_use_is_refused,
             planning::a_tree_in_use_is_refused,
+            oddities::a_link_to_a_tree_names_the_machine,
+            oddities::directories_of_other_users_are_passed,
+            oddities::usr_may_be_a_link,
+            oddities::a_limit_of_file_sizes_is_told,
+            oddities::a_full_standard_output_is_told,
+            oddities::a_current_directory_that_is_gone,
             planning::throw_away_copies,
             settings::a_file_beside_the_tree,
             settings::d44_files_and_drop_ins_of_the_administrator,

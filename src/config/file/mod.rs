@@ -25,7 +25,7 @@ use std::path::PathBuf;
 pub struct Whereabouts {
     /// Its name, without what is added for throw-away copies.
     pub name: MachineName,
-    /// Its tree.
+    /// Its tree, as it was named.
     pub tree: PathBuf,
 }
 

@@ -21,6 +21,7 @@ pub fn facts() -> Facts {
         fd_store: false,
         tree: TreeFacts {
             path: "/t".into(),
+            named: "/t".into(),
             template: None,
             owner: (0, 0),
             os_release: true,

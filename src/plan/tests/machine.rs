@@ -73,17 +73,18 @@ fn device_nodes_that_are_bound_may_be_used() {
 fn names() {
     let mut f = facts();
     let name = |line: &str, f: &Facts| plan(line, f).machine.to_string();
-    f.tree.path = "/var/lib/machines/deb_ian".into();
+    // What a link leads to is not what the machine is called after.
+    f.tree.named = "/var/lib/machines/deb_ian".into();
     assert_eq!(name("", &f), "debian");
     assert_eq!(name("-M=other", &f), "other");
     assert_eq!(name("-x", &f), "debian-0000000000000007");
     assert_eq!(name("-x -M=other", &f), "other");
-    f.tree.path = format!("/{}", "a".repeat(64)).into();
+    f.tree.named = format!("/{}", "a".repeat(64)).into();
     assert_eq!(name("-x", &f), format!("{}-0000000000000007", "a".repeat(47)));
     f.tree.is_host_root = true;
     assert_eq!(name("-x", &f), "host-0000000000000007");
     f.tree = facts().tree;
-    f.tree.path = "/___".into();
+    f.tree.named = "/___".into();
     assert_eq!(wrong(&settings(""), &f), ["no machine name can be made of /___"]);
 }
 

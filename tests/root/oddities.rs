@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Odd trees and odd callers that all the same get a container, or one error that says what to do.
+
+use crate::common::{Case, HostState, Outcome, Program};
+use crate::support::*;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+/// `sh -c PRELUDE; exec spawn …`
+fn after(prelude: &str, spawn: &Program) -> Program {
+    let command = spawn.command();
+    let script = format!("{prelude}; exec \"$@\"");
+    Program::new("/bin/sh").args(["-c", &script, "sh"]).arg(command.get_program()).args(command.get_args())
+}
+
+/// A link gives the machine its name, and the file beside the link is the machine's.
+pub fn a_link_to_a_tree_names_the_machine(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let link = case.dir().join("web");
+    symlink(&tree.path, &link)?;
+    let start = |name| -> Result<String, crate::common::Reason> {
+        let program = if name == Name::Spawn { case.spawn() } else { case.spawn_as_nspawn()? };
+        Ok(program.arg("-D").arg(&link).args(["-q", "-P", "/bin/hostname"]).run().expect_code(0).stdout)
+    };
+    for name in BOTH {
+        assert_eq!(start(name)?, "web\n", "{name:?}");
+    }
+    std::fs::write(case.dir().join("web.nspawn"), "[Exec]\nHostname=beside-the-link\n")?;
+    for name in BOTH {
+        assert_eq!(start(name)?, "beside-the-link\n", "{name:?}");
+    }
+    // A path that ends in no name is that of a directory all the same.
+    std::fs::remove_file(case.dir().join("web.nspawn"))?;
+    let run = case.spawn().args(["-D", "..", "/bin/hostname"]).dir(tree.path.join("etc")).run().expect_code(0);
+    assert_eq!(run.stdout, "tree\n");
+    Ok(())
+}
+
+/// With a user namespace as well, directories that only another user may enter are on the way to mount points, and
+/// what is made there belongs to the container's root.
+pub fn directories_of_other_users_are_passed(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    for (dir, mode) in [("", 0o700), ("mnt", 0o700), ("etc", 0o000)] {
+        let dir = tree.path.join(dir);
+        chown(&dir, Some(1000), Some(1000))?;
+        std::fs::set_permissions(&dir, PermissionsExt::from_mode(mode))?;
+    }
+    let options = ["--bind=/usr:/mnt/made/here", "--timezone=copy"];
+    let script = "stat -c '%u %a' / /mnt /etc /mnt/made /etc/localtime";
+    for users in ["--private-users=pick", "--private-users=no"] {
+        let shown = tree.script(case, &[&[users][..], &options].concat(), script);
+        assert_eq!(shown, "1000 700\n1000 700\n1000 0\n0 755\n0 644\n", "{users}");
+    }
+    Ok(())
+}
+
+/// `/usr` may be a link, as long as it leads to a directory of the tree.
+pub fn usr_may_be_a_link(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    std::fs::rename(tree.path.join("usr"), tree.path.join("system"))?;
+    symlink("/system", tree.path.join("usr"))?;
+    for name in BOTH {
+        for options in [&["-q"][..], &["-q", "--volatile=yes"]] {
+            tree.called(case, name, options)?.arg("/bin/true").run().expect_code(0);
+        }
+    }
+    std::fs::remove_file(tree.path.join("usr"))?;
+    // On the host this is a directory.
+    symlink("/bin", tree.path.join("usr"))?;
+    std::fs::remove_file(tree.path.join("bin"))?;
+    let run = tree.spawn(case, &[]).arg("/bin/true").run().expect_code(125);
+    assert_says(&run, "has no /usr directory");
+    Ok(())
+}
+
+/// A limit of file sizes is a refusal in words, not the death of spawn.
+pub fn a_limit_of_file_sizes_is_told(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let state = HostState::take(case.dir());
+    let run = after("ulimit -f 0", &tree.spawn(case, &[]).arg("/bin/true")).run();
+    run.expect_code(125);
+    let run = after("ulimit -f 1", &tree.spawn(case, &[]).arg("/bin/true")).run().expect_code(125);
+    assert_says(&run, "File too large (EFBIG)");
+    assert_says(&run, "ulimit -f");
+    state.assert_unchanged();
+    // The payload has the signal.
+    let ignored = tree.spawn(case, &[]).args(["/bin/grep", "SigIgn", "/proc/self/status"]).run().expect_code(0);
+    assert_eq!(ignored.stdout.split_whitespace().last(), Some("0000000000000000"));
+    Ok(())
+}
+
+/// What cannot be written to standard output is told.
+pub fn a_full_standard_output_is_told(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    for options in [&["--help"][..], &["--dry-run"], &["--dry-run=json"], &["--version"]] {
+        // The other name has no dry run.
+        for name in BOTH.into_iter().filter(|n| *n == Name::Spawn || !options[0].starts_with("--dry-run")) {
+            let program = tree.called(case, name, options)?;
+            let run = after("exec >/dev/full", &program).run().expect_code(failure(name));
+            assert_says(&run, "cannot write to standard output: No space left on device");
+        }
+    }
+    Ok(())
+}
+
+/// A current directory that is gone matters only where a tree is looked for there.
+pub fn a_current_directory_that_is_gone(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let gone = case.dir().join("gone");
+    for (program, status) in [(tree.spawn(case, &[]), 0), (case.spawn(), 125)] {
+        std::fs::create_dir(&gone)?;
+        let run = after("rmdir ../gone", &program.arg("/bin/true")).dir(&gone).run().expect_code(status);
+        if status != 0 {
+            assert_says(&run, "cannot find out the current directory");
+            assert_says(&run, "help: change to a directory that exists");
+        }
+    }
+    Ok(())
+}
