@@ -21,6 +21,12 @@ const NOT_REFERENCED: &str = "org.freedesktop.systemd1.NotReferenced";
 /// What PID 1 answers to a property that it does not know (bus_unit_set_properties of systemd's dbus-unit.c).
 const UNKNOWN_PROPERTY: &[&str] =
     &["org.freedesktop.DBus.Error.PropertyReadOnly", "org.freedesktop.DBus.Error.UnknownProperty"];
+/// What the bus answers for PID 1 while that executes itself anew (`systemctl daemon-reexec`).
+const AWAY: &[&str] = &["org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.NameHasNoOwner"];
+
+/// How long to wait, in milliseconds, between calls while it does; each pause is of its own, so as not to keep step with
+/// somebody who makes it do that again and again.
+const PATIENCE: [u64; 7] = [20, 50, 110, 230, 470, 950, 1400];
 
 /// How long to wait for a signal of PID 1 before asking: one that has just come back to the bus may lose it.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
@@ -33,6 +39,17 @@ pub enum ScopeStart {
     /// The watched descriptor of this index became readable first. The scope may come up yet: kill the leader and call
     /// [`Bus::stop_scope`].
     Interrupted(usize),
+}
+
+/// What a scope needs to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HowToEnd {
+    /// Nothing: there is no process in it.
+    Leave,
+    /// Its processes are killed.
+    Kill,
+    /// The same, and PID 1 may not have started it yet.
+    Unfinished,
 }
 
 /// Why one try did not make the scope.
@@ -61,6 +78,7 @@ impl Bus {
         .map_err(|e| failed().cause(failure::reason(&e)))?;
         let mut dialect = Dialect { pidfds: true, coredump_receive: request.coredump_receive };
         let mut leftovers_cleared = false;
+        let mut patience = PATIENCE.iter();
         loop {
             let refusal = match self.try_scope(request, dialect, watched)? {
                 Watched::Ready(index) => {
@@ -85,6 +103,7 @@ impl Bus {
                     }
                     leftovers_cleared = true;
                 }
+                Refusal::Call(error) if failure::is(&error, AWAY) && self.pause(&mut patience)? => {}
                 Refusal::Call(error) => return Err(failed().cause(failure::reason(&error))),
                 Refusal::Silence => {
                     let help = "see whether PID 1 is busy: systemctl is-system-running; systemctl list-jobs";
@@ -96,6 +115,13 @@ impl Bus {
                 }
             }
         }
+    }
+
+    /// Waits for the next of these times; false when there is none left.
+    fn pause(&self, patience: &mut std::slice::Iter<'_, u64>) -> Result<bool> {
+        let Some(ms) = patience.next() else { return Ok(false) };
+        let pause = self.rt.timeout(std::future::pending::<()>(), Duration::from_millis(*ms));
+        self.rt.block_on(pause).map(|_| true).map_err(|e| failure::wait(&e))
     }
 
     fn try_scope(
@@ -164,30 +190,49 @@ impl Bus {
     /// Ends the scope: nothing waits for its processes any more, all of them are killed, the reference to the unit is given
     /// up. A unit that is not there is fine. Does not wait until the unit is gone, see [`Bus::wait_unit_gone`].
     pub fn stop_scope(&mut self, unit: &str) -> Result<()> {
-        let systemd = self.systemd.clone();
         let unfinished = self.unfinished.take().is_some_and(|started| started == unit);
-        let ended = self.call(async {
-            if unfinished {
+        self.end_scope(unit, if unfinished { HowToEnd::Unfinished } else { HowToEnd::Kill })
+    }
+
+    /// Gives up the reference to a scope without any process, which PID 1 ends by itself: a third of what
+    /// [`Bus::stop_scope`] asks it. Not for one that never had a living process.
+    pub fn leave_scope(&mut self, unit: &str) -> Result<()> {
+        self.end_scope(unit, HowToEnd::Leave)
+    }
+
+    fn end_scope(&mut self, unit: &str, how: HowToEnd) -> Result<()> {
+        let mut patience = PATIENCE.iter();
+        loop {
+            match self.try_end(unit, how)? {
+                Err(error) if failure::is(&error, AWAY) && self.pause(&mut patience)? => {}
+                Err(error) if !failure::is(&error, &[NO_SUCH_UNIT, NOT_REFERENCED]) => {
+                    let diagnostic = Diagnostic::new(Code::ReleaseFailed, format!("cannot end {unit}"));
+                    return Err(diagnostic
+                        .cause(failure::reason(&error))
+                        .help(format!("run: systemctl kill -s KILL {unit}")));
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn try_end(&mut self, unit: &str, how: HowToEnd) -> Result<zbus::Result<()>> {
+        let systemd = self.systemd.clone();
+        self.call(async {
+            if how == HowToEnd::Unfinished {
                 // A stop asks the controller first and waits for it; a scope that was abandoned has none.
                 systemd.abandon_scope(unit).await?;
                 // PID 1 runs jobs when it has nothing else to do: a job that is still waiting would start the scope after
                 // the calls below. This one takes its place. Without a job it fails, which is as good.
                 let _ = systemd.stop_unit(unit, "replace").await;
             }
-            systemd.abandon_scope(unit).await?;
-            systemd.kill_unit(unit, "all", libc::SIGKILL).await?;
+            if how != HowToEnd::Leave {
+                systemd.abandon_scope(unit).await?;
+                systemd.kill_unit(unit, "all", libc::SIGKILL).await?;
+            }
             // The only one whose answer is waited for: PID 1 handles them in this order.
             systemd.unref_unit(unit).await
-        })?;
-        scope_ended(unit, ended)
-    }
-
-    /// Gives up the reference to a scope without any process, which PID 1 ends by itself: a third of what
-    /// [`Bus::stop_scope`] asks it. Not for one that never had a living process.
-    pub fn leave_scope(&mut self, unit: &str) -> Result<()> {
-        let systemd = self.systemd.clone();
-        let ended = self.call(async { systemd.unref_unit(unit).await })?;
-        scope_ended(unit, ended)
+        })
     }
 
     /// Ends a scope that a killed supervisor has left, whether something lives in it or it never had a process, and waits
@@ -237,17 +282,6 @@ impl Bus {
             Some(Ok(())) => removed.map_err(|e| failed(failure::reason(&e))),
             Some(Err(error)) => Err(failed(failure::reason(&error))),
             None => Err(failed(format!("it is still there after {} s", WAIT.as_secs()))),
-        }
-    }
-}
-
-fn scope_ended(unit: &str, ended: zbus::Result<()>) -> Result<()> {
-    match ended {
-        Ok(()) => Ok(()),
-        Err(error) if failure::is(&error, &[NO_SUCH_UNIT, NOT_REFERENCED]) => Ok(()),
-        Err(error) => {
-            let diagnostic = Diagnostic::new(Code::ReleaseFailed, format!("cannot end {unit}"));
-            Err(diagnostic.cause(failure::reason(&error)).help(format!("run: systemctl kill -s KILL {unit}")))
         }
     }
 }

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
             scope::the_name_of_a_foreign_unit_is_refused,
             scope::keep_unit_runs_in_the_callers_unit,
             scope::keep_unit_passes_statuses_on_and_133_not[120],
+            scope::a_start_outlives_a_systemd_that_is_executed_anew[120],
             scope::a_guest_without_a_cgroup_namespace_boots[240],
             machined::knows_what_it_was_told,
             machined::shell_and_login[120],

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! systemd owns the control group: the scope, its properties, and what systemctl does to it.
 
-use crate::common::{Case, HostState, Outcome, Program};
+use crate::common::{Case, HostState, Outcome, Program, background::Background};
 use crate::guest::{BOOT, BUSYBOX, DEBIAN, Guest, SOON, group_of, name_for, need_debian, systemd_version, unit, until};
 use rustix::process::Signal;
+use std::time::Duration;
 
 const SLEEP: [&str; 5] = ["--directory", BUSYBOX, "--quiet", "sleep", "60"];
 
@@ -215,5 +216,23 @@ pub fn a_guest_without_a_cgroup_namespace_boots(case: &mut Case) -> Outcome {
         guest.signal(Signal::TERM)?;
         assert!(guest.end(BOOT).success(), "{users}");
     }
+    Ok(())
+}
+
+/// A start that comes while systemd executes itself anew, as it does when its package is upgraded, waits for it.
+pub fn a_start_outlives_a_systemd_that_is_executed_anew(case: &mut Case) -> Outcome {
+    let before = HostState::take(case.dir());
+    let end = case.dir().join("end");
+    let script = "until [ -e \"$1\" ]; do systemctl daemon-reexec; sleep 0.1; done";
+    let upgrades = Program::new("/bin/sh").args(["-c", script, "sh"]).arg(&end).limit(Duration::from_secs(100));
+    let mut upgrades = Background::start(&upgrades, case.dir(), "upgrades")?;
+    let name = format!("--machine={}", name_for(case));
+    let start = || case.spawn().args(["-q", &name, "--console=pipe", "--directory", BUSYBOX, "echo", "runs"]).run();
+    let runs: Vec<_> = (0..30).map(|_| start()).collect();
+    std::fs::write(&end, "")?;
+    upgrades.wait(SOON)?;
+    runs.into_iter().for_each(|run| assert_eq!(run.expect_code(0).stdout, "runs\n"));
+    until("systemd is there again", SOON, || Program::new("systemctl").arg("is-system-running").run().status.success());
+    before.assert_unchanged();
     Ok(())
 }
