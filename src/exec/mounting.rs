@@ -145,6 +145,14 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
             let file = open_inside(root, path, OFlags::WRONLY).during(Part::Open)?;
             write_all(file.as_fd(), text.to_bytes()).during(Part::Write)
         }
+        OpKind::BaseDirectory { name, mode } => {
+            let _cannot_be = rustix::fs::mkdirat(root, name.as_c_str(), Mode::from_raw_mode(*mode));
+            Ok(())
+        }
+        OpKind::BaseLink { name, text } => {
+            let _cannot_be = rustix::fs::symlinkat(text.as_c_str(), root, name.as_c_str());
+            Ok(())
+        }
         OpKind::LoopbackUp => crate::sys::net::lo_up_current().during(Part::Whole),
         OpKind::AttachRoot { .. } | OpKind::AttachOverlay { .. } | OpKind::Pivot => Err((Part::Whole, Errno::INVAL)),
     }

@@ -78,6 +78,20 @@ pub enum OpKind {
     },
     /// pivot_root(2) and dropping the old root.
     Pivot,
+    /// Makes a directory at the top of the tree, if that can be.
+    BaseDirectory {
+        /// Its name.
+        name: CString,
+        /// Its mode.
+        mode: u32,
+    },
+    /// Makes a link at the top of the tree, if that can be.
+    BaseLink {
+        /// Its name.
+        name: CString,
+        /// Where it leads.
+        text: CString,
+    },
     /// Attaches a detached mount.
     Attach {
         /// The mount.

@@ -4,7 +4,7 @@
 use super::Session;
 use super::place::Place;
 use crate::error::{Code, Diagnostic, Result};
-use crate::undo::{Group, ProcessId, Record, Undo};
+use crate::undo::{Group, NO_PROC, ProcessId, Record, Undo};
 
 /// Writes the plan, which holds no secrets, for whoever asks later what runs here.
 pub fn plan(session: &Session<'_>) -> Result<()> {
@@ -15,8 +15,9 @@ pub fn plan(session: &Session<'_>) -> Result<()> {
 
 /// Writes who runs the machine and where, for a later start that has to clean up.
 pub fn boot(session: &Session<'_>, place: &Place, leader: i32, undo: &Undo) -> Result<()> {
-    let failed =
-        |e: std::io::Error| Diagnostic::new(Code::Prepare, "cannot read in /proc what tells this process apart").io(&e);
+    let failed = |e: std::io::Error| {
+        Diagnostic::new(Code::Prepare, "cannot read in /proc what tells this process apart").io(&e).help(NO_PROC)
+    };
     let mut record = Record::of_this_process().map_err(failed)?;
     record.keeper = undo.keeper().and_then(|k| k.process_id());
     record.scope = place.scope.clone();

@@ -114,7 +114,11 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
             let kind = root(empty, out)?;
             push(out, false, n, optional, kind);
         }
-        Action::PivotRoot => push(out, false, n, optional, OpKind::Pivot),
+        Action::PivotRoot => {
+            push(out, false, n, optional, OpKind::Pivot);
+            let base = super::base::missing(&inputs.context.tree.image()?);
+            base.into_iter().for_each(|kind| push(out, false, n, optional, kind));
+        }
         Action::Mount(m) => mount(plan, inputs, m, n, optional, out)?,
         Action::WriteFile { path, source, how } => {
             let bytes = read_bounded(source)?;

@@ -2,6 +2,7 @@
 //! Opens everything that can fail outside the container: a plan becomes programs for the children and the descriptors
 //! that they name. Nothing here forks.
 
+mod base;
 mod compile;
 mod filesystems;
 mod home;

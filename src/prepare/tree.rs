@@ -123,6 +123,9 @@ impl Tree {
             let target = target.as_deref().and_then(Path::to_str).map(|t| t.trim_start_matches('/'));
             links.extend(target.filter(|t| t.starts_with("usr/lib")).map(|t| (name, t.to_string())));
         }
+        if !links.iter().any(|(name, _)| *name == "lib64") {
+            links.extend(super::base::loader(&image).map(|target| ("lib64", target)));
+        }
         Ok(links)
     }
 

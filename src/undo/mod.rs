@@ -19,7 +19,7 @@ pub use control::{Control, answer_to};
 pub use keeper::{Keeper, Occupied};
 pub use list::{Ticket, Undo};
 pub use perform::kill_process;
-pub use process::ProcessId;
+pub use process::{NO_PROC, ProcessId};
 pub use record::{Group, Record, boot_id};
 pub use release::{PathRelease, Release};
 pub use runtime_dir::{BASE, RuntimeDir, Stale, lent_links};

@@ -8,6 +8,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
+/// What to do where nothing can be read of processes.
+pub const NO_PROC: &str = "mount procfs: mount -t proc proc /proc";
+
 /// A process for good: its pid, and when it was started. Until the next boot no other process has the same pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessId {

@@ -2,7 +2,7 @@
 //! `/run/spawn/NAME/`: the name's lock, the record, the plan, the control socket.
 
 use super::list::Undo;
-use super::process::ProcessId;
+use super::process::{NO_PROC, ProcessId};
 use super::record::{Record, VERSION};
 use super::recover::{PATIENCE, end_keeper, recover};
 use super::release::{PathRelease, Release};
@@ -65,8 +65,9 @@ impl RuntimeDir {
         let opened = made.and_then(|()| rustix::fs::open(&path, flags, Mode::empty()));
         let dir = opened.map_err(|errno| cannot("make the directory", &path).errno(errno))?;
         let runtime = Self { path, dir };
-        let mut record = Record::of_this_process()
-            .map_err(|error| cannot("read what tells this process apart in", "/proc".as_ref()).io(&error))?;
+        let mut record = Record::of_this_process().map_err(|error| {
+            cannot("read what tells this process apart in", "/proc".as_ref()).io(&error).help(NO_PROC)
+        })?;
         record.keeper = undo.keeper().and_then(|keeper| keeper.process_id());
         record.undo = undo.recordable();
         runtime.write_record(&record)?;

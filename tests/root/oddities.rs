@@ -72,6 +72,39 @@ pub fn usr_may_be_a_link(case: &mut Case) -> Outcome {
     Ok(())
 }
 
+/// What a tree of `/usr` alone lacks is made, as systemd-nspawn makes it; what cannot be made is left out.
+pub fn a_tree_of_usr_alone_is_completed(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    std::fs::create_dir(tree.path.join("usr/lib64"))?;
+    tree.write("usr/lib64/ld-linux-x86-64.so.2", "")?;
+    let bare = || -> Result<(), crate::common::Reason> {
+        for entry in std::fs::read_dir(&tree.path)?.collect::<Result<Vec<_>, _>>()? {
+            match entry.file_name() {
+                name if name == "usr" => {}
+                _ if entry.file_type()?.is_dir() => std::fs::remove_dir_all(entry.path())?,
+                _ => std::fs::remove_file(entry.path())?,
+            }
+        }
+        Ok(())
+    };
+    let links = "for l in bin lib sbin lib64; do readlink /$l; done; stat -c '%n %a %u' /root /var /etc";
+    let script = ["/bin/sh", "-c", links];
+    let shown = "usr/bin\nusr/lib\nusr/sbin\nusr/lib64\n/root 750 0\n/var 755 0\n/etc 755 0\n";
+    for name in BOTH {
+        for options in [&["-q", "-P"][..], &["-q", "-P", "--volatile=yes"]] {
+            bare()?;
+            let run = after("umask 077", &tree.called(case, name, options)?.args(script)).run();
+            assert_eq!(run.expect_code(0).stdout, shown, "{name:?} {options:?}");
+        }
+    }
+    // A link that is there is left alone, wherever it leads.
+    bare()?;
+    symlink("/nowhere", tree.path.join("var"))?;
+    tree.spawn(case, &["-q"]).arg("/usr/bin/true").run().expect_code(0);
+    assert_eq!(std::fs::read_link(tree.path.join("var"))?, std::path::Path::new("/nowhere"));
+    Ok(())
+}
+
 /// A limit of file sizes is a refusal in words, not the death of spawn.
 pub fn a_limit_of_file_sizes_is_told(case: &mut Case) -> Outcome {
     let tree = Tree::new(case)?;
@@ -114,5 +147,17 @@ pub fn a_current_directory_that_is_gone(case: &mut Case) -> Outcome {
             assert_says(&run, "help: change to a directory that exists");
         }
     }
+    Ok(())
+}
+
+/// Without procfs there is one error that says what to do.
+pub fn a_host_without_procfs_is_told(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let state = HostState::take(case.dir());
+    let command = tree.spawn(case, &["--private-users=no"]).arg("/bin/true").command();
+    let bare = ["--mount", "/bin/sh", "-c", "umount -l /proc && exec \"$@\"", "sh"];
+    let run = Program::new("unshare").args(bare).arg(command.get_program()).args(command.get_args()).run();
+    assert_says(&run.expect_code(125), "help: mount procfs");
+    state.assert_unchanged();
     Ok(())
 }
