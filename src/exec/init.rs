@@ -9,7 +9,7 @@ use super::report::{InitStep, Kind, Part, Stage};
 use super::resolve::make_directory;
 use crate::seccomp::Filter;
 use crate::sys::clone::{Side, clone_as, flags};
-use crate::sys::exec::{StringArray, exec_fd, execve};
+use crate::sys::exec::{StringArray, exec_fd, execve, execve_script};
 use crate::sys::programs::wire::EXEC_LABEL;
 use crate::sys::{caps, process};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -103,6 +103,8 @@ pub struct Init {
     pub handover: Option<Handover>,
     /// Paths to try, each with the index of its words.
     pub candidates: Vec<(CString, usize)>,
+    /// What the kernel does not know may be a script for the shell.
+    pub scripts: bool,
     /// Words of the program.
     pub argvs: Vec<StringArray>,
     /// Variables of the program.
@@ -271,7 +273,10 @@ fn execute(init: &Init, r: &Reporter<'_>) -> ! {
     }
     let mut worst = (Errno::NOENT, 0);
     for (i, (path, words)) in init.candidates.iter().enumerate() {
-        let errno = execve(path, &init.argvs[*words], &init.env);
+        let errno = match execve(path, &init.argvs[*words], &init.env) {
+            Errno::NOEXEC if init.scripts => execve_script(path, &init.argvs[*words], &init.env),
+            errno => errno,
+        };
         // As execvp(3): what is not there is passed over, what may not be executed is remembered.
         match errno {
             Errno::NOENT | Errno::NOTDIR => {}

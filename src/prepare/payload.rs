@@ -9,7 +9,7 @@ use crate::model::{StartMode, UidRange};
 use crate::plan::{MissingHome, Plan, Process, Shared};
 use crate::supervise::{Stdio as Wanted, StdioPlan, pty::Pty};
 use crate::sys::caps::Sets;
-use crate::sys::exec::StringArray;
+use crate::sys::exec::{SHELL, StringArray};
 use crate::sys::programs;
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -107,6 +107,7 @@ pub fn init(
         label: label(plan)?,
         stub: stub(plan, context)?,
         handover: handover(plan, context, &candidates, &argvs)?,
+        scripts: may_be_script(p),
         candidates,
         argvs,
         env: StringArray::new(env),
@@ -232,6 +233,11 @@ fn programs_to_try(p: &Process, env: &[CString]) -> Result<Programs> {
     Ok((candidates, argvs))
 }
 
+/// Whether the program was named, and is not an init or a login shell.
+fn may_be_script(p: &Process) -> bool {
+    p.mode != StartMode::Boot && !p.argv.is_empty()
+}
+
 /// Only root of the host can write to our binary, so it is needed where the container's root is the same.
 fn handover(
     plan: &Plan,
@@ -253,6 +259,7 @@ fn handover(
     for (path, index) in candidates {
         argv.extend([path.clone(), words(*index).first().cloned().unwrap_or_default()]);
     }
+    argv.push(if may_be_script(&plan.process) { SHELL.to_owned() } else { CString::default() });
     argv.push(c"-".to_owned());
     // All candidates have the same words but for the first.
     argv.extend(words(0).iter().skip(1).cloned());

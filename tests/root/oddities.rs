@@ -161,3 +161,34 @@ pub fn a_host_without_procfs_is_told(case: &mut Case) -> Outcome {
     state.assert_unchanged();
     Ok(())
 }
+
+/// A script that names no interpreter is the shell's, as execvp(3) has it; a program of another machine is not.
+pub fn scripts_without_an_interpreter_run(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let executable = |name: &str, bytes: &[u8]| -> Outcome {
+        std::fs::write(tree.path.join(name), bytes)?;
+        Ok(std::fs::set_permissions(tree.path.join(name), PermissionsExt::from_mode(0o755))?)
+    };
+    executable("usr/bin/plain", b"echo \"$0 $# $2\"\nexit 7\n")?;
+    executable("usr/bin/empty", b"")?;
+    executable("usr/bin/foreign", b"\x7fELF\x02\x01\x01\0\0\0\n")?;
+    for name in BOTH {
+        for options in [&["--private-users=no"][..], &["-U"], &["-U", "-a"], &["--private-users=no", "-a"]] {
+            let start = |words: &[&str]| -> Result<_, crate::common::Reason> {
+                Ok(tree.called(case, name, &["-q", "-P"])?.args(options).args(words).run())
+            };
+            let what = format!("{name:?} {options:?}");
+            for program in ["plain", "/usr/bin/plain"] {
+                let run = start(&[program, "a", "b c"])?.expect_code(7);
+                assert_eq!(run.stdout, "/usr/bin/plain 2 b c\n", "{what} {program}");
+            }
+            start(&["empty"])?.expect_code(0);
+            let status = if name == Name::Spawn { 126 } else { 1 };
+            assert_says(&start(&["foreign"])?.expect_code(status), "cannot execute foreign: Exec format error");
+        }
+    }
+    std::fs::remove_file(tree.path.join("usr/bin/sh"))?;
+    let run = tree.spawn(case, &["-q"]).arg("/usr/bin/plain").run().expect_code(126);
+    assert_says(&run, "Exec format error");
+    Ok(())
+}

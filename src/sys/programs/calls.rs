@@ -10,6 +10,7 @@ mod number;
 
 pub const ENOENT: i32 = 2;
 pub const EINTR: i32 = 4;
+pub const ENOEXEC: i32 = 8;
 pub const EACCES: i32 = 13;
 pub const ENOTDIR: i32 = 20;
 pub const EAGAIN: i32 = 11;
@@ -19,6 +20,7 @@ pub const AT_FDCWD: i32 = -100;
 pub const AT_REMOVEDIR: usize = 0x200;
 pub const O_WRONLY: usize = 1;
 pub const O_RDWR: usize = 2;
+pub const O_NONBLOCK: usize = 0o4000;
 pub const O_CLOEXEC: usize = 0o2000000;
 
 pub const SIGHUP: i32 = 1;

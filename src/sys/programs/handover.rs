@@ -6,8 +6,8 @@
 //! which root of the host could otherwise open and, when nobody runs it any more, overwrite (CVE-2019-5736).
 //!
 //! Arguments: its own name; the descriptor for the report of a failure; the number of paths to try; the SELinux label of
-//! the program, or nothing; for each path the path and the first word of the program; a word whose place is needed; then
-//! the other words of the program. The environment is passed on.
+//! the program, or nothing; for each path the path and the first word of the program; the shell for scripts, or nothing; a
+//! word whose place is needed; then the other words of the program. The environment is passed on.
 
 #![no_std]
 #![no_main]
@@ -19,7 +19,8 @@ mod rt;
 #[path = "wire.rs"]
 mod wire;
 
-use calls::{EACCES, ENOENT, ENOTDIR};
+use calls::{EACCES, ENOENT, ENOEXEC, ENOTDIR};
+use core::ffi::CStr;
 
 fn main(arguments: rt::Arguments) -> i32 {
     let number = |index| arguments.get(index).and_then(|text| number(text.to_bytes()));
@@ -31,14 +32,24 @@ fn main(arguments: rt::Arguments) -> i32 {
         let _told = calls::write(report, &wire::label_failed(errno));
         return 1;
     }
-    let rest = 5 + 2 * paths as usize;
+    let rest = 6 + 2 * paths as usize;
+    let Some(shell) = arguments.get(rest - 2) else { return not_ours() };
     let mut worst = (ENOENT, 0);
     for i in 0..paths {
         let at = 4 + 2 * i as usize;
         let (Some(path), Some(first)) = (arguments.get(at), arguments.get(at + 1)) else { return not_ours() };
         let Some((argv, env)) = arguments.words(first, rest) else { return not_ours() };
         // As execvp(3): what is not there is passed over, what may not be executed is remembered.
-        match calls::execute(path, argv, env) {
+        let errno = match calls::execute(path, argv, env) {
+            ENOEXEC if !shell.is_empty() && is_text(path) => {
+                if let Some(argv) = arguments.script(path, rest) {
+                    calls::execute(shell, argv, env);
+                }
+                ENOEXEC
+            }
+            errno => errno,
+        };
+        match errno {
             ENOENT | ENOTDIR => {}
             EACCES => worst = (EACCES, i),
             errno => {
@@ -50,6 +61,14 @@ fn main(arguments: rt::Arguments) -> i32 {
     // The supervisor is gone if this fails, and ends us by other means.
     let _told = calls::write(report, &wire::exec_failed(worst.0, worst.1));
     1
+}
+
+/// Whether the first line holds no zero byte, as in `src/sys/exec.rs`.
+fn is_text(path: &CStr) -> bool {
+    let mut begin = [0; 128];
+    let Ok(file) = calls::open(calls::AT_FDCWD, path, calls::O_NONBLOCK) else { return false };
+    let Ok(length) = calls::read(file, &mut begin) else { return false };
+    !begin.iter().take(length).take_while(|b| **b != b'\n').any(|b| *b == 0)
 }
 
 /// What the next program will be labelled, if it is to be: not before, as this program's own start would use it up.

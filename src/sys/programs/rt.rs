@@ -69,6 +69,13 @@ impl Arguments {
             Some((Words(slot), Words(self.stack.add(count + 2))))
         }
     }
+
+    /// The argument in front of that place, the shell's name, then the script, then the arguments behind that place.
+    pub fn script(self, path: &'static CStr, rest: usize) -> Option<Words> {
+        let (Words(slot), _) = self.words(path, rest)?;
+        // SAFETY: `rest` is no less than 1 and the slot in front of it belongs to the same array.
+        (rest > 1).then(|| Words(unsafe { slot.sub(1) }))
+    }
 }
 
 /// A null-terminated array of C strings that stays for the life of the process.
