@@ -209,16 +209,20 @@ fn init(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
                 None => d,
             }
         }
-        InitStep::Console => {
-            let d = Diagnostic::new(Code::ChildStep, "cannot open the console").errno(errno);
+        InitStep::Console | InitStep::Stdio => {
+            let (what, help) = match step {
+                InitStep::Console => {
+                    ("open the console", "leave /dev of the container as it is, or use --console=pipe")
+                }
+                other => (other.what(), "leave /dev of the container as it is"),
+            };
+            let d = Diagnostic::new(Code::ChildStep, format!("cannot {what}")).errno(errno);
             let covers = |step: &&Step| {
                 let on_dev = |m: &MountStep| Path::new("/dev").starts_with(&m.target) || m.target.starts_with("/dev");
                 step.origin != Origin::Default && matches!(&step.action, Action::Mount(m) if on_dev(m))
             };
             match plan.steps.iter().rev().find(covers) {
-                Some(step) => {
-                    d.origin(&step.origin).help("leave /dev of the container as it is, or use --console=pipe")
-                }
+                Some(step) => d.origin(&step.origin).help(help),
                 None => d,
             }
         }

@@ -192,3 +192,13 @@ pub fn scripts_without_an_interpreter_run(case: &mut Case) -> Outcome {
     assert_says(&run, "Exec format error");
     Ok(())
 }
+
+/// Who hides the devices that standard input is taken from gets to know that it was so.
+pub fn a_hidden_dev_is_told(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let program = tree.spawn(case, &["-P", "--tmpfs=/dev"]).arg("/bin/true");
+    let run = after("exec </dev/null", &program).run().expect_code(125);
+    assert_says(&run, "asked for by --tmpfs=/dev");
+    assert_says(&run, "help: leave /dev of the container as it is");
+    Ok(())
+}
