@@ -170,7 +170,10 @@ fn action(action: &Action) -> String {
         Action::MountTree { source, read_only, .. } => {
             format!("mount {} on / {}", source.display(), if *read_only { "ro" } else { "rw" })
         }
-        Action::MountOverlay { lower, .. } => format!("mount a throw-away layer above {} on /", lower.display()),
+        Action::MountOverlay { lower, read_only, .. } => {
+            let how = if *read_only { " ro" } else { "" };
+            format!("mount a throw-away layer above {} on /{how}", lower.display())
+        }
         Action::MountEmpty { options, .. } => format!("mount an empty root (tmpfs, {options}) on /"),
         Action::PivotRoot => "make it the root directory".into(),
         Action::WriteFile { path, source, .. } => format!("copy {} to {}", source.display(), path.display()),

@@ -93,8 +93,10 @@ fn root(s: &Settings, f: &Facts, user: &UserNamespace) -> Vec<Step> {
             own.push(by_volatile(tmpfs("/var", A::MOUNT_ATTR_STRICTATIME, VOLATILE, Content::Empty)));
             (Action::MountTree { source, read_only: true, idmap }, origin)
         }
-        Volatile::Overlay => (Action::MountOverlay { lower: source, idmap }, asked.clone()),
-        Volatile::No if said(&s.ephemeral) => (Action::MountOverlay { lower: source, idmap }, origin),
+        Volatile::Overlay => (Action::MountOverlay { lower: source, read_only: false, idmap }, asked.clone()),
+        Volatile::No if said(&s.ephemeral) => {
+            (Action::MountOverlay { lower: source, read_only: said(&s.read_only), idmap }, origin)
+        }
         Volatile::No => (Action::MountTree { source, read_only: said(&s.read_only), idmap }, origin),
     };
     let mut steps = vec![
@@ -252,7 +254,7 @@ fn files(s: &Settings, f: &Facts, network: &Network) -> Vec<Step> {
     let etc_writable = match volatile(s) {
         Volatile::Yes | Volatile::Overlay => true,
         Volatile::State => false,
-        Volatile::No => (!said(&s.read_only) && !f.tree.read_only) || said(&s.ephemeral),
+        Volatile::No => !said(&s.read_only) && (!f.tree.read_only || said(&s.ephemeral)),
     };
     let etc = if etc_writable { Etc::Writable } else { Etc::ReadOnly };
     let (mode, origin) = sourced(&s.resolv_conf, ResolvConf::Auto);

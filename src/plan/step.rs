@@ -39,6 +39,8 @@ pub enum Action {
         /// The directory on the host.
         #[serde(serialize_with = "crate::model::shown::path")]
         lower: PathBuf,
+        /// The layer takes no changes either.
+        read_only: bool,
         /// Through an idmapped mount.
         idmap: bool,
     },

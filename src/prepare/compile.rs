@@ -74,17 +74,15 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
     let optional = step.optional.is_some();
     match &step.action {
         Action::MountTree { read_only, .. } => {
-            let mut attributes = inputs.tree_attributes();
-            attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, *read_only);
-            let kind = root(inputs.open_tree(Reach::Tree, attributes)?, out)?;
+            let kind = root(inputs.open_tree(Reach::Tree, inputs.root_attributes(*read_only))?, out)?;
             push(out, false, n, optional, kind);
         }
         // A copy that is thrown away takes the changes itself.
-        Action::MountOverlay { .. } if inputs.context.tree.is_thrown_away() => {
-            let kind = root(inputs.open_tree(Reach::Mount, inputs.tree_attributes())?, out)?;
+        Action::MountOverlay { read_only, .. } if inputs.context.tree.is_thrown_away() => {
+            let kind = root(inputs.open_tree(Reach::Mount, inputs.root_attributes(*read_only))?, out)?;
             push(out, false, n, optional, kind);
         }
-        Action::MountOverlay { .. } => {
+        Action::MountOverlay { read_only, .. } => {
             // An overlay shows one file system only: what is mounted below is not part of the copy.
             let lower = inputs.open_tree(Reach::Mount, MountAttrFlags::empty())?;
             let owner = inputs.owner();
@@ -99,7 +97,7 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
                 scratch: scratch.as_raw_fd(),
                 at: c_path(Path::new(STAGING))?,
                 parts: [part("lower")?, part("upper")?, part("work")?, part("root")?],
-                attributes: inputs.tree_attributes(),
+                attributes: inputs.root_attributes(*read_only),
             };
             out.keep.extend([lower, scratch]);
             push(out, false, n, optional, kind);

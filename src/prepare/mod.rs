@@ -258,6 +258,13 @@ impl Inputs<'_> {
         }
     }
 
+    /// What is set on a root that is the tree, or a layer above it.
+    fn root_attributes(&self, read_only: bool) -> MountAttrFlags {
+        let mut attributes = self.tree_attributes();
+        attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
+        attributes
+    }
+
     /// A clone of what host and container share, and where it goes; `None` when there is none.
     fn open_shared(&self, what: Shared, attributes: MountAttrFlags) -> Result<Option<(OwnedFd, PathBuf)>> {
         let Some(shared) = self.context.shared.iter().find(|s| s.what == what) else { return Ok(None) };

@@ -185,6 +185,7 @@ fn main() -> ExitCode {
             oddities::a_host_without_procfs_is_told,
             oddities::scripts_without_an_interpreter_run,
             oddities::a_hidden_dev_is_told,
+            oddities::a_read_only_copy_is_read_only,
             oddities::usr_may_be_a_link,
             oddities::a_tree_of_usr_alone_is_completed,
             oddities::a_limit_of_file_sizes_is_told,

@@ -202,3 +202,22 @@ pub fn a_hidden_dev_is_told(case: &mut Case) -> Outcome {
     assert_says(&run, "help: leave /dev of the container as it is");
     Ok(())
 }
+
+/// A throw-away copy that is read-only takes no changes.
+pub fn a_read_only_copy_is_read_only(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    for name in BOTH {
+        for users in ["--private-users=no", "-U"] {
+            let program = tree.called(case, name, &["-q", "-P", "-x", "--read-only", users])?;
+            let script = "touch /made; mount -o remount,rw / 2>/dev/null; touch /var/made; touch /tmp/made && echo tmp";
+            let run = program.args(["/bin/sh", "-c", script]).run().expect_code(0);
+            assert_says(&run, "touch: /made: Read-only file system");
+            assert_eq!(run.stdout, "tmp\n");
+            // Without a user namespace root may mount anew.
+            if users == "-U" {
+                assert_says(&run, "touch: /var/made: Read-only file system");
+            }
+        }
+    }
+    Ok(())
+}

@@ -24,7 +24,9 @@ fn words(step: &Step) -> String {
         Action::WriteFile { source, how, .. } => format!("write {how:?} {}", source.display()),
         Action::TimezoneLink { zone } => format!("link {zone}"),
         Action::MountTree { read_only, idmap, .. } => format!("tree read_only={read_only} idmap={idmap}"),
-        Action::MountOverlay { idmap, .. } => format!("overlay idmap={idmap}"),
+        Action::MountOverlay { idmap, read_only, .. } => {
+            format!("overlay idmap={idmap}{}", if *read_only { " ro" } else { "" })
+        }
         Action::MountEmpty { options, .. } => format!("empty({options})"),
         Action::RemoveFile { .. } => "remove".into(),
         Action::PivotRoot => "pivot".into(),
@@ -259,6 +261,7 @@ fn the_tree() {
         ("--read-only", "tree read_only=true idmap=true"),
         ("-x", "overlay idmap=true"),
         ("-x --private-users=no", "overlay idmap=false"),
+        ("-x --read-only", "overlay idmap=true ro"),
     ];
     for (line, expected) in rows {
         assert_eq!(at(&plan(line, &facts()), "/"), format!("{expected}; pivot"), "{line}");
@@ -284,7 +287,7 @@ fn resolv_conf() {
         ("--resolv-conf=copy-uplink", "write Truncate /run/systemd/resolve/resolv.conf optional".into()),
         ("--resolv-conf=copy-stub", "write Truncate /run/systemd/resolve/stub-resolv.conf optional".into()),
         ("--read-only", read_only("/h")),
-        ("--read-only -x", "write Truncate /h optional".into()),
+        ("--read-only -x", read_only("/h")),
     ];
     for (line, expected) in rows {
         assert_eq!(at(&plan(line, &f), "/etc/resolv.conf"), expected, "{line}");
@@ -309,7 +312,8 @@ fn time_zone() {
         ("--timezone=copy", copy),
         ("--timezone=off", ""),
         ("--read-only", bind),
-        ("--read-only -x", "link Europe/Berlin optional"),
+        ("--read-only -x", bind),
+        ("-x", "link Europe/Berlin optional"),
         ("--timezone=copy --read-only", bind),
     ] {
         assert_eq!(at(&plan(line, &f), "/etc/localtime"), expected, "{line}");
