@@ -7,7 +7,7 @@ use crate::config::{Invocation, Settings};
 use crate::error::{Code, Diagnostic};
 use crate::launch;
 use crate::log::{self, Audience, LogSetup, Logger, MessageId, StderrIs};
-use crate::model::DryRun;
+use crate::model::{DryRun, shown};
 use crate::plan;
 use crate::sys::own_arguments;
 use rustix::fd::AsFd;
@@ -53,9 +53,7 @@ pub fn main(argv: Vec<OsString>) -> u8 {
     if let Some(how) = settings.dry_run.as_ref().map(|d| d.value) {
         return match (plan::make(&settings), how) {
             (Ok((plan, _)), DryRun::Text) => print(name, &plan::explain(&plan)),
-            (Ok((plan, _)), DryRun::Json) => {
-                print(name, &(serde_json::to_string_pretty(&plan).unwrap_or_default() + "\n"))
-            }
+            (Ok((plan, _)), DryRun::Json) => print(name, &shown::json(&plan)),
             (Err(mistakes), _) => refuse(name, &mistakes),
         };
     }

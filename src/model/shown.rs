@@ -17,6 +17,20 @@ pub fn escape(bytes: &OsStr) -> String {
     out
 }
 
+/// A value as indented JSON that a terminal can show: serde leaves DEL and the C1 control characters as they are.
+pub fn json(value: &impl Serialize) -> String {
+    let text = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        // They can only be inside of strings.
+        match c {
+            '\u{7f}'..='\u{9f}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
 /// A path, for `serialize_with` as all below.
 pub fn path<S: Serializer>(path: &Path, s: S) -> Result<S::Ok, S::Error> {
     s.serialize_str(&escape(path.as_os_str()))
@@ -45,4 +59,18 @@ pub fn words<S: Serializer>(words: &[OsString], s: S) -> Result<S::Ok, S::Error>
 /// Variables and their values.
 pub fn pairs<S: Serializer>(pairs: &[(String, OsString)], s: S) -> Result<S::Ok, S::Error> {
     s.collect_map(pairs.iter().map(|(name, value)| (name, escape(value))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_holds_no_control_characters() {
+        let text: String = (0..0x100u32).filter_map(char::from_u32).collect();
+        let shown = json(&text);
+        assert!(!shown.trim_end().chars().any(char::is_control), "{shown:?}");
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
+        assert!(shown.contains("~\\u007f\\u0080") && shown.contains("\\u009f\u{a0}"), "{shown}");
+    }
 }
