@@ -163,8 +163,13 @@ pub fn oom_score(s: &mut Settings, v: &Said) -> Outcome {
         s.oom_score_adjust = None;
         return Ok(());
     }
+    v.put(&mut s.oom_score_adjust, oom_score_adjust(text)?)
+}
+
+/// A number as systemd reads them, with prefixes of other bases too.
+pub fn oom_score_adjust(text: &str) -> Result<i16, String> {
     let number = signed_number(text).filter(|n| (-1000..=1000).contains(n)).and_then(|n| i16::try_from(n).ok());
-    v.put(&mut s.oom_score_adjust, number.ok_or("must be a number from -1000 to 1000")?)
+    number.ok_or_else(|| "must be a number from -1000 to 1000".into())
 }
 
 /// `CPUAffinity=`: lines add up.

@@ -9,10 +9,9 @@ pub(super) const KEYS: &[Key] = &[
         .short('M')
         .since("v202"),
     Key::option("hostname", Identity, Value("NAME"), "Host name, if not that of the machine", |s, v| {
-        v.one(&mut s.hostname)
+        v.one_or_reset(&mut s.hostname)
     })
     .file(Exec, "Hostname", |s| s.hostname = None)
-    .reads(|s, v| v.one_or_reset(&mut s.hostname))
     .mask(17)
     .since("v239"),
     Key::option("uuid", Identity, Value("ID"), "Machine id, if the tree has none", |s, v| v.one(&mut s.uuid))
@@ -30,7 +29,7 @@ pub(super) const KEYS: &[Key] = &[
         .own_file(Exec, "Property", |s| s.properties.clear())
         .adds_up(),
     Key::option("register", Unit, Value("MODE"), "Register with machined: yes, no, auto", |s, v| {
-        v.one(&mut s.register)
+        v.one_or_reset(&mut s.register)
     })
     .since("v209")
     .own_file(Exec, "Register", |s| s.register = None)

@@ -47,8 +47,7 @@ pub(super) const KEYS: &[Key] = &[
     limit!("LimitRTPRIO", 49, "Highest real-time priority"),
     limit!("LimitRTTIME", 50, "Real-time CPU time without a blocking call"),
     Key::option("oom-score-adjust", Resources, Value("N"), "OOM score adjustment, -1000 to 1000", |s, v| {
-        let number = v.text()?.parse::<i16>().ok().filter(|n| (-1000..=1000).contains(n));
-        v.put(&mut s.oom_score_adjust, number.ok_or("must be a number from -1000 to 1000")?)
+        v.put(&mut s.oom_score_adjust, grammar::oom_score_adjust(v.text()?)?)
     })
     .file(Exec, "OOMScoreAdjust", |s| s.oom_score_adjust = None)
     .reads(grammar::oom_score)
@@ -56,7 +55,7 @@ pub(super) const KEYS: &[Key] = &[
     .mask(19)
     .since("v239"),
     Key::option("cpu-affinity", Resources, Value("CPUS"), "CPUs to run on, as in 0-3,7", |s, v| {
-        v.one(&mut s.cpu_affinity)
+        v.one_or_reset(&mut s.cpu_affinity)
     })
     .file(Exec, "CPUAffinity", |s| s.cpu_affinity = None)
     .reads(grammar::cpu_affinity)
