@@ -4,6 +4,7 @@
 use super::{ExtraEnvironment, Facts, MissingHome, Process};
 use crate::config::{Invocation, Settings};
 use crate::model::{ConsoleMode, EnvAssignment, Signal, StartMode};
+use crate::supervise::FdKind;
 use crate::supervise::fd_store::names_for_payload;
 use std::ffi::OsString;
 
@@ -59,7 +60,10 @@ pub fn container_manager(s: &Settings) -> String {
 fn environment(s: &Settings, f: &Facts, mode: StartMode, console: ConsoleMode) -> Vec<(String, OsString)> {
     let mut env: Vec<(String, OsString)> = vec![("PATH".into(), PATH.into())];
     env.push(("container".into(), container_manager(s).into()));
-    let dumb = f.terminal.term.as_ref().is_none_or(|t| t == "dumb");
+    // systemd-nspawn takes a terminal for dumb unless output and errors are both shown on one.
+    let shown = |fd: &FdKind| matches!(fd, FdKind::Terminal(_));
+    let hidden = s.invocation == Invocation::SystemdNspawn && !f.stdio.0[1..].iter().all(shown);
+    let dumb = hidden || f.terminal.term.as_ref().is_none_or(|t| t == "dumb");
     if console == ConsoleMode::Pipe || dumb {
         env.push(("TERM".into(), "dumb".into()));
     } else {

@@ -2,7 +2,7 @@
 //! The program, its variables and its signal.
 
 use super::*;
-use crate::supervise::FdKind;
+use crate::supervise::{FdKind, StdioFacts, TerminalId};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
@@ -76,6 +76,19 @@ fn the_terminals_variables_are_for_who_sees_a_terminal() {
         names.map(|n| variables(&process).get(n).map(|v| v.to_string())).map(Option::unwrap_or_default)
     };
     assert_eq!(seen("--console=interactive", &f), ["xterm", "truecolor", "1"]);
+    let by_nspawn = |f: &Facts| {
+        let mut s = settings("--console=interactive");
+        s.invocation = Invocation::SystemdNspawn;
+        let plan = build(&s, f).unwrap();
+        variables(&plan.process)["TERM"].to_string()
+    };
+    let terminal = FdKind::Terminal(TerminalId { device: 1, inode: 1 });
+    for (stdio, term) in [([terminal; 3], "xterm"), ([terminal, FdKind::Plain, terminal], "dumb")] {
+        f.stdio = StdioFacts(stdio);
+        assert_eq!(by_nspawn(&f), term, "{stdio:?}");
+    }
+    f.stdio = StdioFacts([FdKind::Plain, terminal, FdKind::Plain]);
+    assert_eq!((by_nspawn(&f).as_str(), seen("--console=interactive", &f)[0].as_str()), ("dumb", "xterm"));
     assert_eq!(seen("--console=read-only", &f), ["xterm", "truecolor", "1"]);
     assert_eq!(seen("--console=pipe", &f), ["dumb", "", ""]);
     f.terminal.colorterm = None;
