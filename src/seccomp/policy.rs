@@ -171,7 +171,12 @@ fn look_up<'a>(lists: &'a [Sourced<FilterWords>], posture: Posture) -> Result<Ed
             };
             match (word.starts_with('@'), groups::find(word), names::find(word.as_bytes())) {
                 (_, None, None) if lenient => {}
-                (true, None, _) => errors.push(unknown_group(word, list)),
+                (true, None, _) if posture == Posture::Spawn => errors.push(unknown_group(word, list)),
+                (true, None, _) => edits.warnings.push(format!(
+                    "no group of system calls is named {word} (named by {}): nothing is {} by that",
+                    list.origin,
+                    if deny { "refused" } else { "allowed" }
+                )),
                 (true, Some(_), _) if deny => edits.refused_groups.push(word),
                 (true, Some(set), _) => edits.wanted = edits.wanted.union(set),
                 (false, _, Some(id)) if deny => edits.refused_names = edits.refused_names.with(id),

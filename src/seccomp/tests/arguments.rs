@@ -238,6 +238,12 @@ fn mistakes_and_warnings_are_worded() {
     let filter = build(FilterRequest { edits: &edits, ..request(Posture::SystemdNspawn) });
     assert!(filter.explain.warnings[0].contains("nothing is refused"), "{:?}", filter.explain.warnings);
 
+    let edits = lists(&["@nonsense", "~@more", "mount"]);
+    let filter = build(FilterRequest { edits: &edits, ..request(Posture::SystemdNspawn) });
+    let told = filter.explain.warnings.join("\n");
+    assert!(told.contains("@nonsense (named by --system-call-filter=@nonsense): nothing is allowed"), "{told}");
+    assert!(told.contains("@more (named by --system-call-filter=~@more): nothing is refused"), "{told}");
+
     let edits = lists(&["frobnicate", "@aio"]);
     let filter = build(FilterRequest { edits: &edits, log: Log::Refusals, ..request(Posture::Spawn) });
     assert!(filter.explain.warnings[0].contains("frobnicate"));
