@@ -237,7 +237,13 @@ fn caps(
         add: &s.capability,
         drop: &s.drop_capability,
         ambient: &s.ambient_capability,
-        network: if network.private { NetworkView::Private } else { NetworkView::Shared },
+        network: match network.private {
+            true if powers_of_network_hidden(s) => NetworkView::Given,
+            true => NetworkView::Private,
+            // systemd-nspawn looks at what is private only.
+            false if s.invocation == Invocation::Spawn && s.network_namespace_path.is_some() => NetworkView::Given,
+            false => NetworkView::Shared,
+        },
         users: if namespaced { UserView::Namespaced } else { UserView::Shared },
         user: if root { PayloadUser::Root } else { PayloadUser::Other },
         first: if boot { FirstProcess::Init } else { FirstProcess::Program },
@@ -249,6 +255,26 @@ fn caps(
         told.warnings.push(format!("the container runs without {}, which we do not have ourselves", names.join(", ")));
     }
     Ok(plan)
+}
+
+/// systemd-nspawn counts the capability that a file's network comes with among the file's capabilities, which an option
+/// for capabilities hides.
+fn powers_of_network_hidden(s: &Settings) -> bool {
+    let in_file = |origin: &Origin| matches!(origin, Origin::File { .. });
+    let on_line = |words: &Vec<Sourced<CapabilityWords>>| words.iter().any(|w| !in_file(&w.origin));
+    let files_win = s.settings_mode.as_ref().is_some_and(|m| m.value == SettingsMode::Override);
+    s.invocation == Invocation::SystemdNspawn
+        && !files_win
+        && [&s.capability, &s.drop_capability, &s.ambient_capability].into_iter().any(on_line)
+        && network_origins(s).all(in_file)
+}
+
+/// Who asked for what makes a network of its own.
+fn network_origins(s: &Settings) -> impl Iterator<Item = &Origin> {
+    let flags = [&s.private_network, &s.network_veth].into_iter().flatten().map(|x| &x.origin);
+    let bridge = s.network_bridge.iter().map(|x| &x.origin).chain(s.network_zone.iter().map(|x| &x.origin));
+    let moved = [&s.network_interface, &s.network_macvlan, &s.network_ipvlan].into_iter().flatten().map(|x| &x.origin);
+    flags.chain(bridge).chain(moved).chain(s.network_veth_extra.iter().map(|x| &x.origin))
 }
 
 fn filter(

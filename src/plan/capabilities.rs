@@ -13,7 +13,8 @@ pub enum NetworkView {
     Shared,
     /// A new one of its own (not one given by path): CAP_NET_ADMIN is added.
     Private,
-    /// One that was made by somebody else (`--network-namespace-path=`).
+    /// Another one that is not the payload's to change: made by somebody else (`--network-namespace-path=`), or without
+    /// the capability.
     Given,
 }
 

@@ -116,6 +116,39 @@ fn loaded(line: &str, text: &str) -> Loaded {
     combine(*said, vec![layer])
 }
 
+#[test]
+fn by_nspawn_options_for_capabilities_hide_that_of_a_files_network() {
+    use crate::model::Capability;
+    let text = "[Network]\nVirtualEthernet=yes\n";
+    for (line, invocation, want) in [
+        ("", Invocation::SystemdNspawn, true),
+        ("--capability=CAP_SYS_TIME", Invocation::SystemdNspawn, false),
+        ("--drop-capability=CAP_KILL", Invocation::SystemdNspawn, false),
+        ("--settings=override --capability=CAP_SYS_TIME", Invocation::SystemdNspawn, true),
+        ("--capability=CAP_SYS_TIME", Invocation::Spawn, true),
+    ] {
+        let mut settings = loaded(line, text).settings;
+        settings.invocation = invocation;
+        let plan = build(&settings, &machine()).unwrap();
+        assert!(plan.network.private);
+        assert_eq!(plan.capabilities.bounding.contains(Capability::NET_ADMIN), want, "{invocation:?} {line}");
+    }
+    let mut settings = loaded("--capability=CAP_SYS_TIME --private-network", "").settings;
+    settings.invocation = Invocation::SystemdNspawn;
+    assert!(build(&settings, &machine()).unwrap().capabilities.bounding.contains(Capability::NET_ADMIN));
+}
+
+#[test]
+fn a_network_given_by_its_path_has_ports_of_its_own() {
+    use crate::model::Capability;
+    for (invocation, want) in [(Invocation::Spawn, true), (Invocation::SystemdNspawn, false)] {
+        let mut settings = loaded("-U --network-namespace-path=/run/netns/x", "").settings;
+        settings.invocation = invocation;
+        let plan = build(&settings, &machine()).unwrap();
+        assert_eq!(plan.capabilities.bounding.contains(Capability::NET_BIND_SERVICE), want, "{invocation:?}");
+    }
+}
+
 fn planned(text: &str) -> Plan {
     let loaded = loaded("", text);
     assert!(loaded.mistakes.is_empty(), "{text}: {}", loaded.mistakes[0]);

@@ -19,6 +19,7 @@ pub const FILES: &[Line] = &[
     trusted("[Exec]\nHostname=from-file\nMachineID=0123456789abcdef0123456789abcdef\nKillSignal=SIGTERM\nNotifyReady=yes"),
     trusted("[Exec]\nCapability=CAP_NET_ADMIN CAP_SYS_TIME\nDropCapability=CAP_MKNOD CAP_KILL"),
     trusted("[Exec]\nCapability=all\nDropCapability=CAP_SYS_PTRACE"),
+    line("--settings=trusted --capability=CAP_SYS_TIME").file("[Network]\nPrivate=yes"),
     trusted("[Exec]\nUser=user\nAmbientCapability=CAP_CHOWN CAP_NET_BIND_SERVICE"),
     trusted("[Exec]\nSystemCallFilter=@clock perf_event_open\nSystemCallFilter=~keyctl"),
     trusted("[Exec]\nRestrictAddressFamilies=AF_INET AF_UNIX").since(261),
