@@ -18,6 +18,6 @@ mod start;
 pub mod words;
 
 pub use init::{Handover, Home, Init, Stdio, Stub};
-pub use ops::{Create, Op, OpKind, OwnFs, Stager};
+pub use ops::{BaseLink, Create, Op, OpKind, OwnFs, Stager};
 pub use overlay::{Layer, LayerFrom, Overlay, Top, UPPER, UPPER_HOLDER, WORK};
 pub use start::{Channels, Cloned, Entered, Mapped, Mapping, Released, start};

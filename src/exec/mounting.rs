@@ -2,7 +2,7 @@
 //! What each instruction of the stager does. Child-safe.
 
 use super::child::{During, Fault};
-use super::ops::{Create, OpKind, OwnFs};
+use super::ops::{BaseLink, Create, OpKind, OwnFs};
 use super::places::Places;
 use super::report::Part;
 use super::resolve::{kind_of, open_inside, target};
@@ -122,13 +122,16 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
         OpKind::WriteFile { dir, name, temporary, bytes, replace } => {
             write_file(places, dir, name, temporary, bytes, *replace)
         }
-        OpKind::Link { dir, name, temporary, text, must_exist, path, otherwise } => {
+        OpKind::Link { dir, name, temporary, text, must_exist, path, otherwise, bytes } => {
             if open_inside(root, must_exist, OFlags::PATH).is_err() {
-                let Some(at) = places.target(path, Create::File)? else { return Ok(()) };
-                return attach_fitting(places, borrow(otherwise), at.as_fd());
+                return match places.target(path, Create::File) {
+                    Ok(Some(at)) => attach_fitting(places, borrow(otherwise), at.as_fd()),
+                    Ok(None) => Ok(()),
+                    Err(_) => write_file(places, dir, name, temporary, bytes, true),
+                };
             }
             let dir = open_inside(root, dir, OFlags::PATH | OFlags::DIRECTORY).during(Part::Open)?;
-            if links_to(dir.as_fd(), name, text) {
+            if links_to(dir.as_fd(), name, text) || links_to(dir.as_fd(), name, must_exist) {
                 return Ok(());
             }
             rustix::fs::symlinkat(text.as_c_str(), &dir, temporary.as_c_str()).during(Part::Create)?;
@@ -141,21 +144,35 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
                 r => r.during(Part::Write),
             }
         }
+        OpKind::CompleteRoot { directories, links } => complete_root(root, directories, links),
         OpKind::WriteSysctl { path, text } => {
             let file = open_inside(root, path, OFlags::WRONLY).during(Part::Open)?;
             write_all(file.as_fd(), text.to_bytes()).during(Part::Write)
         }
-        OpKind::BaseDirectory { name, mode } => {
-            let _cannot_be = rustix::fs::mkdirat(root, name.as_c_str(), Mode::from_raw_mode(*mode));
-            Ok(())
-        }
-        OpKind::BaseLink { name, text } => {
-            let _cannot_be = rustix::fs::symlinkat(text.as_c_str(), root, name.as_c_str());
-            Ok(())
-        }
         OpKind::LoopbackUp => crate::sys::net::lo_up_current().during(Part::Whole),
         OpKind::AttachRoot { .. } | OpKind::AttachOverlay { .. } | OpKind::Pivot => Err((Part::Whole, Errno::INVAL)),
     }
+}
+
+/// Makes the directories and links that are not there, be it in a read-only tree none of them. None is followed.
+fn complete_root(root: BorrowedFd<'_>, directories: &[(CString, u32)], links: &[BaseLink]) -> Result<(), Fault> {
+    let lacks = |name: &CString| {
+        let seen = rustix::fs::statat(root, name.as_c_str(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
+        seen.is_err_and(|e| e == Errno::NOENT)
+    };
+    let tolerate = |made: Result<(), Errno>| match made {
+        Err(Errno::EXIST | Errno::ROFS) => Ok(()),
+        made => made.during(Part::Create),
+    };
+    for (name, mode) in directories.iter().filter(|(name, _)| lacks(name)) {
+        tolerate(rustix::fs::mkdirat(root, name.as_c_str(), Mode::from_raw_mode(*mode)))?;
+    }
+    for link in links.iter().filter(|link| lacks(&link.name)) {
+        if open_inside(root, &link.must_exist, OFlags::PATH).is_ok() {
+            tolerate(rustix::fs::symlinkat(link.text.as_c_str(), root, link.name.as_c_str()))?;
+        }
+    }
+    Ok(())
 }
 
 /// A directory on a directory, anything else on what is no directory, and nothing on the root itself: a link in the

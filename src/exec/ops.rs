@@ -54,6 +54,16 @@ impl OwnFs {
     }
 }
 
+/// A link at the root of a system.
+pub struct BaseLink {
+    /// Its name.
+    pub name: CString,
+    /// Where it leads.
+    pub text: CString,
+    /// What must be there for it to be made.
+    pub must_exist: CString,
+}
+
 /// What an instruction does. Descriptors are numbers: the table of descriptors is copied by `clone`.
 pub enum OpKind {
     /// Attaches the new root at a directory of the host (seen in the stager's mount namespace only).
@@ -78,20 +88,6 @@ pub enum OpKind {
     },
     /// pivot_root(2) and dropping the old root.
     Pivot,
-    /// Makes a directory at the top of the tree, if that can be.
-    BaseDirectory {
-        /// Its name.
-        name: CString,
-        /// Its mode.
-        mode: u32,
-    },
-    /// Makes a link at the top of the tree, if that can be.
-    BaseLink {
-        /// Its name.
-        name: CString,
-        /// Where it leads.
-        text: CString,
-    },
     /// Attaches a detached mount.
     Attach {
         /// The mount.
@@ -171,7 +167,8 @@ pub enum OpKind {
         /// The file's name in it.
         name: CString,
     },
-    /// Replaces a name by a symlink when the link leads to something, else covers it with a file of the host.
+    /// Replaces a name by a symlink when the link leads to something, else covers it with a file of the host, and where
+    /// there is nothing that can be covered, a link that leads nowhere say, replaces it by a copy.
     Link {
         /// The directory.
         dir: CString,
@@ -187,6 +184,15 @@ pub enum OpKind {
         path: CString,
         /// A detached mount, attached at the path where it does not.
         otherwise: RawFd,
+        /// What is in that file.
+        bytes: Vec<u8>,
+    },
+    /// Makes what is missing of these at the root; where it cannot be written to, nothing.
+    CompleteRoot {
+        /// Directories with their modes.
+        directories: Vec<(CString, u32)>,
+        /// Links with their text, each if what it leads to is there.
+        links: Vec<BaseLink>,
     },
     /// Brings the loopback interface of the new network namespace up.
     LoopbackUp,

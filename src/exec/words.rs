@@ -3,8 +3,8 @@
 
 use super::report::{InitStep, Kind, Part, Record, Stage};
 use crate::error::{Code, Diagnostic, Origin};
-use crate::model::StartMode;
 use crate::model::shown::escape;
+use crate::model::{StartMode, Volatile};
 use crate::plan::{Action, MountStep, Plan, Source, Step, UserNamespace};
 use rustix::io::Errno;
 use std::ffi::{CStr, OsStr};
@@ -100,6 +100,9 @@ fn stager(plan: &Plan, record: &Record, errno: Errno) -> Diagnostic {
         (Part::Create, Errno::ROFS) if matches!(&step.action, Action::Mount(m) if is_kernels(&m.target)) => {
             d.help("choose another place: nothing can be made below /proc and /sys")
         }
+        (Part::Create, Errno::ROFS) if plan.tree.volatile != Volatile::No => {
+            d.help("make the mount point in the image, which --volatile= keeps from being written to")
+        }
         (Part::Create, Errno::ROFS) => d.help("make the mount point in the image, or start without --read-only"),
         (Part::Open, Errno::NOENT) => d.help("name a file or directory that the image has"),
         (Part::Open, Errno::LOOP) => d.help("the path leads through too many or through magic links in the image"),
@@ -134,6 +137,7 @@ fn describe(action: &Action, part: Part, errno: Errno) -> (String, Code) {
         Action::MountOverlay { lower, .. } => format!("cannot mount a throw-away layer above {}", lower.display()),
         Action::MountEmpty { .. } => "cannot mount an empty root in memory".into(),
         Action::PivotRoot => "cannot make the tree the root directory".into(),
+        Action::CompleteRoot => "cannot make the usual directories and links at the root of the image".into(),
         Action::WriteFile { path, .. } => format!("cannot write {} of the image", path.display()),
         Action::RemoveFile { path } => format!("cannot remove {} of the image", path.display()),
         Action::TimezoneLink { zone } => format!("cannot set the time zone {zone} in the image"),
@@ -348,5 +352,11 @@ mod tests {
         };
         assert_eq!(help("/sys/x"), "choose another place: nothing can be made below /proc and /sys");
         assert_eq!(help("/y"), "make the mount point in the image, or start without --read-only");
+        let plan = build(&testing::settings("--volatile=state"), &testing::facts()).unwrap();
+        let on_var = |step: &Step| matches!(&step.action, Action::Mount(m) if m.target == Path::new("/var"));
+        let (kind, stage, part) = (Kind::Failed, Stage::Stager, Part::Create);
+        let step = plan.steps.iter().position(on_var).unwrap() as u16;
+        let said = failure(&plan, None, &Record { kind, stage, part, step, errno: libc::EROFS, value: 0 });
+        assert!(said.remedy().unwrap_or_default().contains("--volatile="), "{said}");
     }
 }

@@ -176,6 +176,7 @@ fn action(action: &Action) -> String {
         }
         Action::MountEmpty { options, .. } => format!("mount an empty root (tmpfs, {options}) on /"),
         Action::PivotRoot => "make it the root directory".into(),
+        Action::CompleteRoot => "make what is missing of its usual directories and links into /usr".into(),
         Action::WriteFile { path, source, .. } => format!("copy {} to {}", source.display(), path.display()),
         Action::RemoveFile { path } => format!("remove {}", path.display()),
         Action::TimezoneLink { zone } => format!("point /etc/localtime at {zone}"),

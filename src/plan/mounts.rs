@@ -23,6 +23,7 @@ pub(super) const SND: A = A::MOUNT_ATTR_NOSUID.union(A::MOUNT_ATTR_NODEV).union(
 const VOLATILE: &str = "mode=0755,size=25%,nr_inodes=1m";
 
 pub(super) const NO_CGROUPS: &str = "programs run without seeing control groups";
+const INCOMPLETE: &str = "programs may be found without it";
 const NO_SELINUX: &str = "programs may ask for labels that nobody sets";
 pub(super) const CONVENIENCE: &str = "the container works without it";
 
@@ -104,6 +105,7 @@ fn root(s: &Settings, f: &Facts, user: &UserNamespace) -> Vec<Step> {
         Step { action: Action::PivotRoot, origin: Origin::Default, optional: None },
     ];
     steps.extend(own);
+    steps.push(Step { action: Action::CompleteRoot, origin: Origin::Default, optional: Some(INCOMPLETE) });
     if let Some(Sourced { value: PivotRoot { old: Some(old), .. }, origin }) = &s.pivot_root {
         let whole = Source::OldRoot { read_only: tree_is_kept(s), idmap };
         steps.push(Step { origin: origin.clone(), ..step(old, whole, A::empty(), Missing::Fail) });

@@ -54,6 +54,8 @@ pub enum Action {
     },
     /// The new root replaces the host's; the host's is dropped.
     PivotRoot,
+    /// Directories and links into `/usr` that a system has at its root are made where they are missing.
+    CompleteRoot,
     /// A mount below the new root.
     Mount(MountStep),
     /// A file of the image is written.

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-//! What programs expect at the top of a tree (file-hierarchy(7)) and what is not there: an image may hold `/usr` alone.
+//! What is made before anything is mounted on it: what a system has at its root (file-hierarchy(7)), for trees that have
+//! nothing but `/usr`, and mount points in `/run/host`.
 
-use crate::exec::OpKind;
+use crate::exec::BaseLink;
 use crate::image::inside::{ImageRoot, LastLink};
+use crate::plan::{Action, Missing, Plan, Source};
 use std::ffi::CString;
 use std::path::Path;
-
-const DIRECTORIES: [(&str, u32); 7] =
-    [("root", 0o750), ("var", 0o755), ("etc", 0o755), ("proc", 0o555), ("sys", 0o555), ("dev", 0o755), ("run", 0o755)];
 
 /// Where the loader that programs of this architecture name may be, if not in `/lib`, which is a link to `/usr/lib`.
 const LOADER: Option<(&str, [&str; 3])> = if cfg!(target_arch = "x86_64") {
@@ -16,31 +15,27 @@ const LOADER: Option<(&str, [&str; 3])> = if cfg!(target_arch = "x86_64") {
     None
 };
 
-/// Instructions that make what is missing at the top of the tree. That they cannot, as in a tree that is read-only, is no
-/// failure: who needs it finds out.
-pub fn missing(image: &ImageRoot) -> Vec<OpKind> {
-    let lacks = |name: &str| image.find(Path::new(name), LastLink::Keep).is_ok_and(|found| found.is_none());
-    let mut ops = Vec::new();
-    for (name, target) in links(image) {
-        if lacks(name) {
-            ops.push(OpKind::BaseLink { name: c(name), text: c(&target) });
-        }
-    }
-    for (name, mode) in DIRECTORIES {
-        if lacks(name) {
-            ops.push(OpKind::BaseDirectory { name: c(name), mode });
-        }
-    }
-    ops
+/// Directories with their modes, as systemd-nspawn makes them.
+pub fn directories() -> Vec<(CString, u32)> {
+    let names = [c"root", c"usr", c"var", c"etc", c"proc", c"sys", c"dev", c"run"];
+    let modes = [0o750, 0o755, 0o755, 0o755, 0o555, 0o555, 0o555, 0o555];
+    names.map(CString::from).into_iter().zip(modes).collect()
 }
 
-/// Links into `/usr` that lead somewhere.
-fn links(image: &ImageRoot) -> Vec<(&'static str, String)> {
-    let is_there = |path: &str| image.find(Path::new(path), LastLink::Follow).is_ok_and(|found| found.is_some());
-    let mut links: Vec<_> = ["bin", "lib", "sbin"].map(|name| (name, format!("usr/{name}"))).into();
-    links.retain(|(_, target)| is_there(target));
-    links.extend(loader(image).map(|target| ("lib64", target)));
-    links
+/// Links of a system whose programs are all in `/usr`. The one for programs of 64 bits leads to where their loader is.
+pub fn links() -> Vec<BaseLink> {
+    let usual = ["bin", "lib", "sbin"].map(|name| BaseLink {
+        name: c(name),
+        text: c(&format!("usr/{name}")),
+        must_exist: c(&format!("/usr/{name}")),
+    });
+    let loaders = LOADER.into_iter().flat_map(|(name, places)| places.map(|place| (name, place)));
+    let loaders = loaders.map(|(name, place)| BaseLink {
+        name: c("lib64"),
+        text: c(place),
+        must_exist: c(&format!("/{place}/{name}")),
+    });
+    usual.into_iter().chain(loaders).collect()
 }
 
 /// Where `/lib64` has to lead for programs to find their loader.
@@ -50,7 +45,25 @@ pub fn loader(image: &ImageRoot) -> Option<String> {
     places.into_iter().find(|place| is_there(&format!("{place}/{name}"))).map(Into::into)
 }
 
-/// Names of this file and of directories in it: without zero bytes.
+/// Names of this file: without zero bytes.
 fn c(text: &str) -> CString {
     CString::new(text).unwrap_or_default()
+}
+
+/// Where something is mounted below `/run/host`, seen from there, and whether it is a directory.
+pub fn places_in_run_host(plan: &Plan) -> Vec<(&Path, bool)> {
+    let mounts = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::Mount(mount) if mount.missing == Missing::Create => Some(mount),
+        _ => None,
+    });
+    let places = mounts.filter_map(|mount| {
+        let path = mount.target.strip_prefix("/run/host").ok().filter(|path| !path.as_os_str().is_empty())?;
+        // What it is is seen again when it is mounted.
+        let is_directory = match &mount.source {
+            Source::Host { path, .. } => path.is_dir(),
+            _ => true,
+        };
+        Some((path, is_directory))
+    });
+    places.collect()
 }

@@ -2,6 +2,7 @@
 //! Steps of the plan become instructions of the stager: everything that can fail outside the container is opened here.
 
 use super::Inputs;
+use super::base;
 use super::filesystems::{self as fs, Owner};
 use crate::error::{Code, Diagnostic, Origin, Result};
 use crate::exec::{Create, Op, OpKind, OwnFs};
@@ -112,10 +113,10 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
             let kind = root(empty, out)?;
             push(out, false, n, optional, kind);
         }
-        Action::PivotRoot => {
-            push(out, false, n, optional, OpKind::Pivot);
-            let base = super::base::missing(&inputs.context.tree.image()?);
-            base.into_iter().for_each(|kind| push(out, false, n, optional, kind));
+        Action::PivotRoot => push(out, false, n, optional, OpKind::Pivot),
+        Action::CompleteRoot => {
+            let (directories, links) = (base::directories(), base::links());
+            push(out, false, n, optional, OpKind::CompleteRoot { directories, links });
         }
         Action::Mount(m) => mount(plan, inputs, m, n, optional, out)?,
         Action::WriteFile { path, source, how } => {
@@ -145,6 +146,7 @@ fn one(plan: &Plan, inputs: &Inputs, step: &Step, n: u16, out: &mut Compiled) ->
                 must_exist: c_path(&Path::new("/usr/share/zoneinfo").join(zone))?,
                 path: c_path(localtime)?,
                 otherwise: otherwise.as_raw_fd(),
+                bytes: read_bounded(localtime)?,
             };
             out.keep.push(otherwise);
             push(out, false, n, optional, kind);

@@ -17,7 +17,7 @@ use rustix::mount::{
 };
 use std::ffi::CStr;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Who owns what is made: the container's root as ids of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -240,6 +240,8 @@ pub struct HostInfo<'a> {
     pub journal_socket: bool,
     /// Users of the host that are shown.
     pub users: &'a [BoundUser],
+    /// What is mounted below it besides, and whether it is a directory: later it cannot be written to.
+    pub places: Vec<(&'a Path, bool)>,
 }
 
 /// Content of `/run/host`.
@@ -277,7 +279,22 @@ pub fn fill_run_host(at: BorrowedFd<'_>, info: &HostInfo<'_>) -> std::result::Re
     file(at, "container-manager", 0o444, format!("{}\n", info.manager).as_bytes())?;
     file(at, "container-uuid", 0o444, format!("{}\n", info.uuid).as_bytes())?;
     file(at, "proc-sys-kernel-random-boot-id", 0o444, format!("{}\n", info.boot_id).as_bytes())?;
-    node(at, "proc-kmsg", FileType::Fifo, 0o600, 0)
+    node(at, "proc-kmsg", FileType::Fifo, 0o600, 0)?;
+    info.places.iter().try_for_each(|(path, is_directory)| place(at, path, *is_directory))
+}
+
+/// A mount point and the directories that lead to it, where they are missing.
+fn place(at: BorrowedFd<'_>, path: &Path, is_directory: bool) -> std::result::Result<(), Errno> {
+    let there = |made| match made {
+        Err(Errno::EXIST) => Ok(()),
+        made => made,
+    };
+    let above: Vec<&Path> = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()).collect();
+    above.iter().rev().try_for_each(|above| there(mkdirat(at, *above, Mode::from_raw_mode(0o755))))?;
+    if is_directory {
+        return there(mkdirat(at, path, Mode::from_raw_mode(0o755)));
+    }
+    there(mknodat(at, path, FileType::RegularFile, Mode::from_raw_mode(0o644), 0))
 }
 
 /// The records of users of the host, and where their homes are mounted.

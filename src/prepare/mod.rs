@@ -237,6 +237,7 @@ impl Inputs<'_> {
             credentials: !plan.credentials.is_empty(),
             journal_socket: plan.forward_journal.is_some(),
             users: &plan.bound_users,
+            places: base::places_in_run_host(plan),
         }
     }
 

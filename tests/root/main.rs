@@ -94,6 +94,8 @@ fn main() -> ExitCode {
             foreign::a_tree_of_fuse_that_keeps_us_out,
             foreign::a_tree_whose_server_is_gone,
             namespaces::d54_a_tree_that_others_can_reach_is_remarked,
+            mounting::what_a_root_lacks_is_made,
+            mounting::mounts_below_run_host,
             mounting::mounts_and_flags_are_these,
             mounting::d47_a_network_of_its_own_has_a_sys_of_its_own,
             mounting::masked_files_are_empty_and_stay_so,

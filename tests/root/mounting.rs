@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The mounts of a container: places, kinds, flags, content, masks.
 
-use crate::common::{Case, Outcome};
+use crate::common::{Case, Outcome, Program};
 use crate::support::*;
 use std::collections::BTreeSet;
 
@@ -37,6 +37,54 @@ const OWN_NETWORK: &[Row] = &[
 ];
 const MASKED_FILES: [&str; 5] = ["kallsyms", "kcore", "keys", "sysrq-trigger", "timer_list"];
 const READ_ONLY_DIRS: [&str; 7] = ["acpi", "apm", "asound", "bus", "fs", "irq", "scsi"];
+
+/// A tree may hold no more than `/usr`: the rest of its root is made, as the container's root, and kept.
+pub fn what_a_root_lacks_is_made(case: &mut Case) -> Outcome {
+    for name in BOTH {
+        for users in ["--private-users=pick", "--private-users=no"] {
+            let tree = Tree::new(case)?;
+            let bare = "cd \"$1\"; rm -rf bin lib sbin root proc sys dev run var etc; mkdir usr/lib64; \
+                        touch usr/lib64/ld-linux-x86-64.so.2";
+            Program::new("sh").args(["-ec", bare, "sh"]).arg(&tree.path).run().expect_code(0);
+            let run = tree.called(case, name, &[users])?.args(["sh", "-c", "cd; pwd; id -u"]).run().expect_code(0);
+            assert_eq!(run.stdout.replace('\r', ""), "/root\n0\n", "{name:?} {users}");
+            let look = "cd \"$1\"; stat -c '%n %a %u' root proc sys dev run var etc; readlink bin lib sbin lib64";
+            let seen = Program::new("sh").args(["-ec", look, "sh"]).arg(&tree.path).run().expect_code(0).stdout;
+            let modes = "root 750 0\nproc 555 0\nsys 555 0\ndev 555 0\nrun 555 0\nvar 755 0\netc 755 0\n";
+            assert_eq!(seen, format!("{modes}usr/bin\nusr/lib\nusr/sbin\nusr/lib64\n"), "{name:?} {users}");
+            // What is there stays.
+            Program::new("chmod").arg("700").arg(tree.path.join("var")).run().expect_code(0);
+            tree.called(case, name, &[users])?.arg("true").run().expect_code(0);
+            let kept = std::fs::metadata(tree.path.join("var"))?.permissions();
+            assert_eq!(std::os::unix::fs::PermissionsExt::mode(&kept) & 0o777, 0o700);
+            std::fs::remove_dir_all(&tree.path)?;
+        }
+    }
+    Ok(())
+}
+
+/// `/run/host` is read-only, but what was asked for is mounted below it.
+pub fn mounts_below_run_host(case: &mut Case) -> Outcome {
+    let tree = Tree::new(case)?;
+    let (folder, file) = (case.dir().join("folder"), case.dir().join("file"));
+    std::fs::create_dir(&folder)?;
+    std::fs::write(folder.join("in-it"), "folder")?;
+    std::fs::write(&file, "file")?;
+    let options = [
+        format!("--bind={}:/run/host/deep/folder", folder.display()),
+        format!("--bind-ro={}:/run/host/file", file.display()),
+        format!("--bind-ro={}:/run/host/os-release", file.display()),
+        "--tmpfs=/run/host/memory".to_owned(),
+    ];
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    for users in ["--private-users=pick", "--private-users=no"] {
+        let script = "cd /run/host; cat deep/folder/in-it file os-release; : >memory/x; stat -c ' %u' deep memory; \
+                      touch deep/x 2>/dev/null || echo ro";
+        let said = tree.script(case, &[&options[..], &[users]].concat(), script);
+        assert_eq!(said, "folderfilefile 0\n 0\nro\n", "{users}");
+    }
+    Ok(())
+}
 
 /// With and without a user namespace and a network of its own: exactly these mounts with these flags.
 pub fn mounts_and_flags_are_these(case: &mut Case) -> Outcome {

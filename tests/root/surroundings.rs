@@ -239,8 +239,20 @@ pub fn timezone_modes(case: &mut Case) -> Outcome {
     std::fs::copy("/etc/localtime", file)?;
     tree.script(case, &["--timezone=auto"], "true");
     assert_eq!(now(), format!("../usr/share/zoneinfo/{zone}"));
+    // The same link written otherwise is left, one that leads nowhere does not keep the zone from being set.
+    std::fs::remove_file(&at)?;
+    std::os::unix::fs::symlink(format!("/usr/share/zoneinfo/{zone}"), &at)?;
+    tree.script(case, &["--timezone=auto"], "true");
+    assert_eq!(now(), format!("/usr/share/zoneinfo/{zone}"));
     tree.script(case, &["--timezone=delete"], "true");
     assert!(at.symlink_metadata().is_err());
+    let aside = tree.path.join("usr/share/aside");
+    std::fs::rename(tree.path.join("usr/share/zoneinfo"), &aside)?;
+    std::os::unix::fs::symlink("../usr/share/zoneinfo/No/Where", &at)?;
+    tree.script(case, &["--timezone=auto"], "true");
+    assert_eq!((now(), std::fs::read(&at)?), (String::new(), std::fs::read("/etc/localtime")?));
+    std::fs::rename(&aside, tree.path.join("usr/share/zoneinfo"))?;
+    std::fs::remove_file(&at)?;
     tree.script(case, &["--timezone=symlink"], "true");
     assert_eq!(now(), format!("../usr/share/zoneinfo/{zone}"));
     std::fs::remove_file(&at)?;

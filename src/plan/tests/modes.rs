@@ -17,6 +17,7 @@ fn of(line: &str, change: impl FnOnce(&mut Facts), path: &str) -> Vec<String> {
         Action::MountOverlay { .. } => "overlay".into(),
         Action::MountEmpty { .. } => "empty".into(),
         Action::PivotRoot => "pivot".into(),
+        Action::CompleteRoot => "complete".into(),
         Action::Mount(m) => format!("{} {:?} {:?}", m.target.display(), m.source, m.missing),
         Action::WriteFile { path, source, how } => format!("{} {} {how:?}", path.display(), source.display()),
         Action::RemoveFile { path } => format!("{} removed", path.display()),
@@ -25,7 +26,8 @@ fn of(line: &str, change: impl FnOnce(&mut Facts), path: &str) -> Vec<String> {
     let all: Vec<String> =
         steps(&s, &f, &user, &crate::plan::network::network(&s, &f, None).0, &[]).iter().map(words).collect();
     match path {
-        "/" => all[..3].to_vec(),
+        "/" => all.into_iter().filter(|words| words != "complete").take(3).collect(),
+        "" => all,
         path => all.into_iter().filter(|words| words.starts_with(&format!("{path} "))).collect(),
     }
 }
@@ -53,6 +55,10 @@ fn roots() {
     assert!(third("--volatile=overlay").starts_with("/tmp "), "{}", third("--volatile=overlay"));
     assert_eq!(third("--pivot-root=/new:/old"), "/old OldRoot { read_only: false, idmap: true } Fail");
     assert!(third("--pivot-root=/new").starts_with("/tmp "));
+    // What leads into /usr needs it, and API file systems need what they are mounted on.
+    let order = of("--volatile --pivot-root=/new", |_| {}, "");
+    let at = |start: &str| order.iter().position(|words| words.starts_with(start)).unwrap();
+    assert!(at("/usr") < at("complete") && at("complete") < at("/tmp"), "{order:?}");
 }
 
 #[test]

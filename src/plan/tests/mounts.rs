@@ -30,6 +30,7 @@ fn words(step: &Step) -> String {
         Action::MountEmpty { options, .. } => format!("empty({options})"),
         Action::RemoveFile { .. } => "remove".into(),
         Action::PivotRoot => "pivot".into(),
+        Action::CompleteRoot => "complete".into(),
     };
     if step.optional.is_some() {
         words += " optional";
@@ -264,7 +265,7 @@ fn the_tree() {
         ("-x --read-only", "overlay idmap=true ro"),
     ];
     for (line, expected) in rows {
-        assert_eq!(at(&plan(line, &facts()), "/"), format!("{expected}; pivot"), "{line}");
+        assert_eq!(at(&plan(line, &facts()), "/"), format!("{expected}; pivot; complete optional"), "{line}");
     }
     for (line, origin) in
         [("", Origin::Default), ("-M=m", Origin::Option("-M=m".into())), ("-M=m -D=/t", Origin::Option("-D=/t".into()))]

@@ -57,6 +57,10 @@ pub const IDENTITY: &[Line] = &[
     line("--hostname=some-host"),
     line("--forward-journal=@DIR@/j --forward-journal-max-use=10M --forward-journal-keep-free=1M --forward-journal-max-file-size=1M --forward-journal-max-files=3")
         .since(261),
+    line("--hostname=gone --cpu-affinity=0 --cpu-affinity="),
+    line("--oom-score-adjust=0x1f4 --register=no --register=").since(262),
+    line("").setup("rm bin sbin lib; rm -rf root proc sys dev run").since(257),
+    line("-U --quiet").setup("rm bin sbin lib; rm -rf root proc sys dev run").since(257),
     line("--uuid=0123456789abcdef0123456789abcdef"),
     line("--uuid=0123456789abcdef0123456789abcdef --quiet")
         .setup("echo fedcba98765432100123456789abcdef >etc/machine-id"),
