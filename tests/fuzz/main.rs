@@ -152,6 +152,9 @@ const LONGER: usize = 8;
 const LEEWAY: u32 = 2;
 /// What is too short to be measured, next to it.
 const UNCLEAR: Duration = Duration::from_millis(5);
+/// How often both lengths are measured once more before a reader counts as slow. One that takes the square is above the
+/// limit by more than any disturbance, each time.
+const AGAIN: usize = 8;
 /// Inputs of this length are long enough, whatever they take.
 const LONG: usize = 16 << 10;
 
@@ -172,12 +175,20 @@ fn is_linear(body: &Body, made: &dyn Fn(usize) -> Vec<u8>) {
         }
         parts *= 2;
     };
-    let limit = LONGER as u32 * LEEWAY * short + UNCLEAR;
-    let long = made(parts * LONGER);
-    let took = least(body, &long);
+    let limit = |short: Duration| LONGER as u32 * LEEWAY * short + UNCLEAR;
+    let (input, long) = (made(parts), made(parts * LONGER));
+    let (mut short, mut took) = (short, least(body, &long));
+    // Others on the machine take caches and the processor's clock away for a while, which counts as time of this thread:
+    // both are measured again, side by side.
+    for _ in 0..AGAIN {
+        if took < limit(short) {
+            break;
+        }
+        (short, took) = (least(body, &input), least(body, &long));
+    }
     let (name, was) = (body.name, long.len() / LONGER);
     assert!(
-        took < limit,
+        took < limit(short),
         "{name}: {took:?} for {} bytes, {short:?} for {was}: {:?}",
         long.len(),
         &made(1).escape_ascii()

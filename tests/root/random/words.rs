@@ -63,6 +63,9 @@ const AROUND: &[&str] = &[
     "export NOTIFY_SOCKET=/missing WATCHDOG_USEC=1; exec \"$@\"",
 ];
 
+/// On a terminal; errors are still told apart from what it shows.
+const ON_A_TERMINAL: &str = "q=; for w; do q=\"$q '$(printf %s \"$w\" | sed \"s/'/'\\\\\\\\''/g\")'\"; done; export SHELL=/bin/sh; exec 9>&2 script -qec \"exec$q 2>&9 9>&-\" /dev/null";
+
 const VARIABLES: &[&str] = &["0", "1", "yes", "no", "perhaps", "", "mine", "02:00:00:aa:bb:cc", "network"];
 
 fn invocation(name: Name) -> Invocation {
@@ -86,7 +89,11 @@ pub fn start(seed: u64) -> Start {
         file: Vec::new(),
         garbage: (in_file && random.one_in(3)).then(|| file(random)),
         variables: Vec::new(),
-        around: if random.one_in(6) { random.pick(AROUND) } else { "" },
+        around: match random.below(12) {
+            0 | 1 => random.pick(AROUND),
+            2 | 3 => ON_A_TERMINAL,
+            _ => "",
+        },
         program: PROGRAMS[if random.one_in(6) { random.below(PROGRAMS.len()) } else { random.below(4) }],
     };
     for _ in 0..count {
