@@ -11,9 +11,16 @@ use crate::model::{Ownership, PrivateUsers, UidRange};
 pub fn mode(s: &Settings) -> PrivateUsers {
     match (&s.private_users, s.invocation) {
         (Some(said), _) => said.value,
-        (None, Invocation::SystemdNspawn) => PrivateUsers::No,
-        (None, Invocation::Spawn) => PrivateUsers::Pick,
+        (None, Invocation::SystemdNspawn) if implied_by(s).is_none() => PrivateUsers::No,
+        (None, Invocation::SystemdNspawn | Invocation::Spawn) => PrivateUsers::Pick,
     }
+}
+
+/// The option that asks systemd-nspawn 262 for a range without saying so: what it says of the range alone is enough.
+fn implied_by(s: &Settings) -> Option<&Origin> {
+    let by_nspawn = s.invocation == Invocation::SystemdNspawn && s.private_users.is_none();
+    let said = s.ownership.as_ref().filter(|_| by_nspawn).map(|ownership| &ownership.origin);
+    said.filter(|origin| matches!(origin, Origin::Option(_)))
 }
 
 /// Whether the plan depends on the tree's owners being mappable, which takes a try to find out.
@@ -42,12 +49,14 @@ fn maps_fixed(range: UidRange, ownership: Option<Ownership>, owner: (u32, u32)) 
 
 /// The user namespace. Falls back to none, with a notice, only where nobody has asked for one.
 pub fn user_namespace(s: &Settings, f: &Facts, told: &mut Told) -> Result<UserNamespace, Diagnostic> {
-    let by_default = s.private_users.is_none();
+    let implied = implied_by(s);
+    let by_default = s.private_users.is_none() && implied.is_none();
     let mode = mode(s);
     if matches!(mode, PrivateUsers::No | PrivateUsers::Managed) {
         return Ok(UserNamespace::None);
     }
-    let origin = s.private_users.as_ref().map_or(Origin::Default, |w| w.origin.clone());
+    let said = s.private_users.as_ref().map(|w| &w.origin).or(implied);
+    let origin = said.cloned().unwrap_or(Origin::Default);
     if !f.user_namespaces {
         return match by_default {
             true => {
@@ -204,6 +213,31 @@ mod tests {
         let mut s = settings("");
         s.invocation = Invocation::SystemdNspawn;
         assert_eq!(user_namespace(&s, &facts(), &mut Told::default()).expect("fine"), NONE);
+    }
+
+    /// A container that systemd-nspawn would have kept apart is not run as the host's root.
+    #[test]
+    fn by_nspawn_ownership_on_the_line_asks_for_a_range() {
+        let users = |line: &str, origin: Option<Origin>, change: &dyn Fn(&mut Facts)| {
+            let mut s = Settings { invocation: Invocation::SystemdNspawn, ..settings(line) };
+            if let (Some(origin), Some(ownership)) = (origin, &mut s.ownership) {
+                ownership.origin = origin;
+            }
+            let mut f = facts();
+            change(&mut f);
+            user_namespace(&s, &f, &mut Told::default())
+        };
+        for (line, expected) in [
+            ("--private-users-ownership=map", pick(0, true)),
+            ("--private-users-ownership=off", pick(0, false)),
+            ("--private-users=no --private-users-ownership=map", UserNamespace::None),
+        ] {
+            assert_eq!(users(line, None, &|_| {}).expect(line), expected, "{line}");
+        }
+        let file = Origin::File { path: "/f".into(), line: 2, key: "PrivateUsersOwnership".into() };
+        assert_eq!(users("--private-users-ownership=map", Some(file), &|_| {}).expect("fine"), UserNamespace::None);
+        let error = users("--private-users-ownership=map", None, &|f| f.user_namespaces = false).unwrap_err();
+        assert!(error.to_string().contains("asked for by --private-users-ownership=map"), "{error}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub const ROWS: &[Accepted] = &[
     },
     Accepted {
         suites: "sid",
-        lines: "*--private-users=*|*-U*|*PrivateUsers=*",
+        lines: "*--private-users*|*-U*|*PrivateUsers=*",
         fields: "keyring.session",
         nspawn: "keyring;65534*",
         spawn: "keyring;0*",
@@ -22,7 +22,7 @@ pub const ROWS: &[Accepted] = &[
     },
     Accepted {
         suites: "",
-        lines: "*--private-users=*|*-U*|*PrivateUsers=*",
+        lines: "*--private-users*|*-U*|*PrivateUsers=*",
         fields: "node./dev/char/*",
         nspawn: "link 0777 65534:*",
         spawn: "link 0777 0:0*",
@@ -30,7 +30,7 @@ pub const ROWS: &[Accepted] = &[
     },
     Accepted {
         suites: "",
-        lines: "*--private-users=*|*-U*|*PrivateUsers=*",
+        lines: "*--private-users*|*-U*|*PrivateUsers=*",
         fields: "node./run/host/*|node./var|read./run/host/incoming|open./run/host/incoming|mkdir./run/host/incoming|mkdir./var*",
         nspawn: "*",
         spawn: "*",
@@ -38,7 +38,7 @@ pub const ROWS: &[Accepted] = &[
     },
     Accepted {
         suites: "",
-        lines: "*--private-users=*|*-U*|*PrivateUsers=*",
+        lines: "*--private-users*|*-U*|*PrivateUsers=*",
         fields: "tree./etc/localtime",
         nspawn: "*",
         spawn: "*",

@@ -119,4 +119,7 @@ pub const USERS: &[Line] = &[
     line("-U --tmpfs=/mnt --read-only"),
     line("-U --set-credential=one:eins --inaccessible=/var"),
     line("--private-users=no -U --private-users=no"),
+    line("--private-users-ownership=map").since(262),
+    line("--private-users-ownership=off").since(262),
+    line("--private-users=no --private-users-ownership=map"),
 ];
