@@ -42,20 +42,23 @@ _spawn_option() {
     --uuid) takes=value ;;
     --slice | -S) takes=value ;;
     --property) takes=value kind=assignment words='
-        Description Documentation CollectMode DefaultDependencies StopWhenUnneeded RefuseManualStop IgnoreOnIsolate
-        SurviveFinalKillSignal JobTimeoutSec JobRunningTimeoutSec After Before Wants Requires Requisite BindsTo PartOf
-        Upholds Conflicts OnFailure OnSuccess PropagatesStopTo StopPropagatedFrom RequiresMountsFor WantsMountsFor
-        RuntimeMaxSec RuntimeMaxUSec RuntimeRandomizedExtraSec TimeoutStopSec TimeoutStopUSec OOMPolicy KillMode
-        KillSignal RestartKillSignal FinalKillSignal SendSIGHUP SendSIGKILL Slice Delegate DelegateSubgroup
-        CPUAccounting CPUWeight StartupCPUWeight CPUQuota CPUQuotaPeriodSec AllowedCPUs StartupAllowedCPUs
-        AllowedMemoryNodes StartupAllowedMemoryNodes MemoryAccounting MemoryMin MemoryLow StartupMemoryLow
-        DefaultMemoryMin DefaultMemoryLow DefaultStartupMemoryLow MemoryHigh StartupMemoryHigh MemoryMax
-        StartupMemoryMax MemorySwapMax StartupMemorySwapMax MemoryZSwapMax StartupMemoryZSwapMax MemoryZSwapWriteback
-        MemoryPressureWatch MemoryPressureThresholdSec TasksAccounting TasksMax IOAccounting IOWeight StartupIOWeight
-        IODeviceWeight IOReadBandwidthMax IOWriteBandwidthMax IOReadIOPSMax IOWriteIOPSMax IODeviceLatencyTargetSec
-        IPAccounting IPAddressAllow IPAddressDeny IPIngressFilterPath IPEgressFilterPath RestrictNetworkInterfaces
-        DeviceAllow DevicePolicy ManagedOOMSwap ManagedOOMMemoryPressure ManagedOOMMemoryPressureLimit
-        ManagedOOMMemoryPressureDurationSec ManagedOOMPreference CoredumpReceive' ;;
+        Description Documentation CollectMode DefaultDependencies StopWhenUnneeded RefuseManualStop AllowIsolate
+        SourcePath FailureAction SuccessAction RebootArgument JobTimeoutAction JobTimeoutRebootArgument
+        OnFailureJobMode OnSuccessJobMode IgnoreOnIsolate SurviveFinalKillSignal JobTimeoutSec JobRunningTimeoutSec
+        After Before Wants Requires Requisite BindsTo PartOf Upholds Conflicts OnFailure OnSuccess PropagatesStopTo
+        StopPropagatedFrom JoinsNamespaceOf RequiresMountsFor WantsMountsFor RuntimeMaxSec RuntimeMaxUSec
+        RuntimeRandomizedExtraSec TimeoutStopSec TimeoutStopUSec OOMPolicy KillMode KillSignal RestartKillSignal
+        FinalKillSignal WatchdogSignal SendSIGHUP SendSIGKILL Slice Delegate DelegateSubgroup CPUAccounting CPUWeight
+        StartupCPUWeight CPUQuota CPUQuotaPeriodSec AllowedCPUs StartupAllowedCPUs AllowedMemoryNodes
+        StartupAllowedMemoryNodes MemoryAccounting MemoryMin MemoryLow StartupMemoryLow DefaultMemoryMin
+        DefaultMemoryLow DefaultStartupMemoryLow MemoryHigh StartupMemoryHigh MemoryMax StartupMemoryMax MemorySwapMax
+        StartupMemorySwapMax MemoryZSwapMax StartupMemoryZSwapMax MemoryZSwapWriteback MemoryPressureWatch
+        MemoryPressureThresholdSec CPUPressureWatch CPUPressureThresholdSec IOPressureWatch IOPressureThresholdSec
+        TasksAccounting TasksMax IOAccounting IOWeight StartupIOWeight IODeviceWeight IOReadBandwidthMax
+        IOWriteBandwidthMax IOReadIOPSMax IOWriteIOPSMax IODeviceLatencyTargetSec IPAccounting IPAddressAllow
+        IPAddressDeny IPIngressFilterPath IPEgressFilterPath RestrictNetworkInterfaces DeviceAllow DevicePolicy
+        ManagedOOMSwap ManagedOOMMemoryPressure ManagedOOMMemoryPressureLimit ManagedOOMMemoryPressureDurationSec
+        ManagedOOMPreference CoredumpReceive' ;;
     --register) takes=value kind=words words='no yes auto' ;;
     --scope) takes=value kind=words words='no require auto' ;;
     --keep-unit) ;;

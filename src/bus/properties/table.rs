@@ -61,6 +61,15 @@ const FLOOR: Kind = Kind::Size { empty: 0 };
 const RATE: Kind = Kind::PathNumber(Number::Bytes);
 const SECONDS: Kind = Kind::Time(TimeUnit::Second);
 const MICROSECONDS: Kind = Kind::Time(TimeUnit::Microsecond);
+const WATCH: Kind = Kind::Choice("auto, on, off, skip");
+const JOB_MODE: Kind = Kind::Choice(
+    "fail, replace, replace-irreversibly, isolate, flush, ignore-dependencies, ignore-requirements, triggering, \
+     restart-dependencies",
+);
+const ACTION: Kind = Kind::Choice(
+    "none, exit, exit-force, reboot, reboot-force, reboot-immediate, poweroff, poweroff-force, poweroff-immediate, \
+     soft-reboot, soft-reboot-force, kexec, kexec-force, halt, halt-force, halt-immediate",
+);
 const OOM_MODE: Kind = Kind::Choice("auto, kill");
 
 /// Name and kind, in the order of the man pages.
@@ -72,6 +81,15 @@ const TABLE: &[(&str, Kind)] = &[
     ("DefaultDependencies", Kind::Bool),
     ("StopWhenUnneeded", Kind::Bool),
     ("RefuseManualStop", Kind::Bool),
+    ("AllowIsolate", Kind::Bool),
+    ("SourcePath", Kind::Text),
+    ("FailureAction", ACTION),
+    ("SuccessAction", ACTION),
+    ("RebootArgument", Kind::Text),
+    ("JobTimeoutAction", ACTION),
+    ("JobTimeoutRebootArgument", Kind::Text),
+    ("OnFailureJobMode", JOB_MODE),
+    ("OnSuccessJobMode", JOB_MODE),
     ("IgnoreOnIsolate", Kind::Bool),
     ("SurviveFinalKillSignal", Kind::Bool),
     ("JobTimeoutSec", SECONDS),
@@ -89,6 +107,7 @@ const TABLE: &[(&str, Kind)] = &[
     ("OnSuccess", Kind::Words),
     ("PropagatesStopTo", Kind::Words),
     ("StopPropagatedFrom", Kind::Words),
+    ("JoinsNamespaceOf", Kind::Words),
     ("RequiresMountsFor", Kind::Words),
     ("WantsMountsFor", Kind::Words),
     // systemd.scope(5)
@@ -103,6 +122,7 @@ const TABLE: &[(&str, Kind)] = &[
     ("KillSignal", Kind::Signal),
     ("RestartKillSignal", Kind::Signal),
     ("FinalKillSignal", Kind::Signal),
+    ("WatchdogSignal", Kind::Signal),
     ("SendSIGHUP", Kind::Bool),
     ("SendSIGKILL", Kind::Bool),
     // systemd.resource-control(5)
@@ -134,8 +154,12 @@ const TABLE: &[(&str, Kind)] = &[
     ("MemoryZSwapMax", LIMIT),
     ("StartupMemoryZSwapMax", LIMIT),
     ("MemoryZSwapWriteback", Kind::Bool),
-    ("MemoryPressureWatch", Kind::Choice("auto, on, off, skip")),
+    ("MemoryPressureWatch", WATCH),
     ("MemoryPressureThresholdSec", SECONDS),
+    ("CPUPressureWatch", WATCH),
+    ("CPUPressureThresholdSec", SECONDS),
+    ("IOPressureWatch", WATCH),
+    ("IOPressureThresholdSec", SECONDS),
     ("TasksAccounting", Kind::Bool),
     ("TasksMax", Kind::Tasks { empty: u64::MAX }),
     ("IOAccounting", Kind::Bool),

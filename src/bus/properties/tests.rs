@@ -45,6 +45,17 @@ fn memory_is_bytes_a_share_or_infinity() {
 }
 
 #[test]
+fn what_happens_when_a_scope_fails_can_be_said() {
+    is("FailureAction=reboot-force", "FailureAction", V::Text("reboot-force".into()));
+    is("OnFailureJobMode=replace", "OnFailureJobMode", V::Text("replace".into()));
+    is("JoinsNamespaceOf=a.service", "JoinsNamespaceOf", texts(&["a.service"]));
+    is("WatchdogSignal=ABRT", "WatchdogSignal", V::I32(6));
+    is("CPUPressureThresholdSec=1s", "CPUPressureThresholdUSec", V::U64(1_000_000));
+    is("IOPressureWatch=off", "IOPressureWatch", V::Text("off".into()));
+    refused("SuccessAction=restart", "soft-reboot");
+}
+
+#[test]
 fn tasks_are_counted() {
     is("TasksMax=100", "TasksMax", V::U64(100));
     is("TasksMax=infinity", "TasksMax", V::U64(u64::MAX));
