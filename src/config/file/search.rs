@@ -82,7 +82,7 @@ pub fn drop_ins(directories: &Directories, name: &str) -> Result<Vec<Found>> {
 
 fn unreadable(path: &Path) -> Diagnostic {
     Diagnostic::new(Code::SettingsFile, format!("cannot read the settings file {}", path.display()))
-        .help("make it readable, or say --settings=no to start without it")
+        .help("correct it, or say --settings=no to start without it")
 }
 
 /// The bytes of a file, `None` where there is none. A link to `/dev/null` is an empty one, which is how files are
