@@ -244,6 +244,10 @@ pub struct Settings {
     pub network_mac: One<[u8; 6]>,
     /// `$SYSTEMD_NSPAWN_USE_CGNS`
     pub cgroup_namespace: One<bool>,
+    /// `$SYSTEMD_NSPAWN_SHARE_NS_IPC`
+    pub share_ipc: One<bool>,
+    /// `$SYSTEMD_NSPAWN_SHARE_NS_UTS`
+    pub share_uts: One<bool>,
     /// `$SYSTEMD_NSPAWN_API_VFS_WRITABLE`
     pub api_vfs: One<ApiVfs>,
     /// `$SYSTEMD_SECCOMP`

@@ -67,8 +67,8 @@ pub struct Init {
     pub cgroup_namespace: bool,
     /// Where machined hands mounts in, when it can.
     pub incoming: Option<CString>,
-    /// The kernel's host name.
-    pub hostname: CString,
+    /// The kernel's host name; `None` where it is the host's.
+    pub hostname: Option<CString>,
     /// CPU mask.
     pub affinity: Option<Vec<u64>>,
     /// For personality(2).
@@ -155,7 +155,9 @@ fn surroundings(init: &Init, r: &Reporter<'_>) {
         Err(Errno::NOSYS) | Ok(()) => {}
         Err(e) => r.must(InitStep::Keyring, Err(e)),
     }
-    r.must(InitStep::Hostname, process::set_hostname(init.hostname.to_bytes()));
+    if let Some(name) = &init.hostname {
+        r.must(InitStep::Hostname, process::set_hostname(name.to_bytes()));
+    }
     if let Some(mask) = &init.affinity {
         r.must(InitStep::Affinity, process::set_affinity(mask));
     }

@@ -23,7 +23,7 @@ impl Asked {
         all.put("network", [said(&s.private_network), said(&s.network_namespace_path)]);
         let unit = [said(&s.slice), said(&s.scope), said(&s.keep_unit)];
         all.put("unit", unit.into_iter().chain(each(&s.properties)));
-        all.put("machined", [said(&s.register), said(&s.container_service)]);
+        all.put("machined", [said(&s.register), said(&s.container_service), said(&s.share_uts)]);
         all.put("journal", [said(&s.link_journal)]);
         let limits = [said(&s.forward_journal_max_use), said(&s.forward_journal_keep_free)];
         let more = [said(&s.forward_journal_max_file_size), said(&s.forward_journal_max_files)];

@@ -66,7 +66,12 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
         unit: unit(s, f, &machine, &mut told),
         limits: limits::limits(s, f, &mut told),
         filter,
-        register: s.register.as_ref().map_or(Register::Auto, |r| r.value),
+        register: match (on(&s.share_uts), &s.register) {
+            // A machine has a host name of its own.
+            (Some(_), _) => Register::No,
+            (None, said) => said.as_ref().map_or(Register::Auto, |r| r.value),
+        },
+        shared: shared_namespaces(s, &mut told),
         cgroup_namespace: api_mounts::cgroup_namespace(s),
         link_journal: s.link_journal.as_ref().map_or(LinkJournal::Auto, |l| l.value),
         forward_journal: forward,
@@ -98,6 +103,20 @@ pub fn build(s: &Settings, f: &Facts) -> Built {
 
 fn yes(flag: &Option<Sourced<bool>>) -> bool {
     flag.as_ref().is_some_and(|f| f.value)
+}
+
+fn shared_namespaces(s: &Settings, told: &mut Told) -> Vec<Sourced<SharedNamespace>> {
+    let of = |flag: &Option<Sourced<bool>>, namespace| on(flag).map(|by| Sourced::new(namespace, by.clone()));
+    let shared = [of(&s.share_ipc, SharedNamespace::Ipc), of(&s.share_uts, SharedNamespace::Uts)];
+    if let (Some(by), Some(name)) = (&shared[1], &s.hostname) {
+        told.notices.push(format!("{} has no effect: the host name is the host's, by {}", name.origin, by.origin));
+    }
+    shared.into_iter().flatten().collect()
+}
+
+/// Who switched it on.
+fn on(flag: &Option<Sourced<bool>>) -> Option<&Origin> {
+    flag.as_ref().filter(|said| said.value).map(|said| &said.origin)
 }
 
 /// What the tree is made after; one that is there is left as it is.

@@ -60,6 +60,11 @@ fn start_mode(s: &Settings, found: &mut Vec<Diagnostic>) {
     if let (Some(boot), Some(ambient)) = (boot, first(&s.ambient_capability)) {
         exclude(found, boot, ambient, "leave one of them out: init gives ambient capabilities to its services itself");
     }
+    // Init sets the host name, and whoever is PID 1 of others has a name for them.
+    let init = of(&s.start_mode, |mode| matches!(mode, StartMode::Boot | StartMode::Pid2));
+    if let (Some(init), Some(uts)) = (init, on(&s.share_uts)) {
+        exclude(found, init, uts, "leave one of them out: the host's name is not the container's to change");
+    }
     for ambient in &s.ambient_capability {
         let dropped = s.drop_capability.iter().find(|drop| overlap(&ambient.value, &drop.value));
         if let Some(drop) = dropped {

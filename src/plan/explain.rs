@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! A plan in words (`--dry-run`).
 
-use super::{Action, MissingHome, Network, Plan, Source, Unit, UserNamespace, describe_attributes};
+use super::{Action, MissingHome, Network, Plan, SharedNamespace, Source, Unit, UserNamespace, describe_attributes};
 use crate::error::Origin;
 use crate::model::BindSource;
 use crate::model::shown::escape;
@@ -38,6 +38,13 @@ pub fn explain(plan: &Plan) -> String {
     }
     for port in &plan.network.ports {
         line("port", format!("{}{}", port.value, asked(&port.origin)));
+    }
+    for shared in &plan.shared {
+        let what = match shared.value {
+            SharedNamespace::Ipc => "the host's IPC namespace",
+            SharedNamespace::Uts => "the host's name and UTS namespace",
+        };
+        line("shared", format!("{what}{}", asked(&shared.origin)));
     }
     line("unit", format!("{}{}", unit(&plan.unit), by("unit")));
     line("machined", format!("{}{}", plan.register, by("machined")));

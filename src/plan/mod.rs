@@ -48,6 +48,16 @@ use serde::Serialize;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+/// A namespace that can be the host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SharedNamespace {
+    /// Of System V IPC and message queues.
+    Ipc,
+    /// Of the host name.
+    Uts,
+}
+
 /// Exactly what will happen. Plain data: it can be printed, compared, and carried out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
@@ -85,6 +95,8 @@ pub struct Plan {
     pub labels: Labels,
     /// It has a cgroup namespace.
     pub cgroup_namespace: bool,
+    /// Namespaces that are the host's although containers have their own.
+    pub shared: Vec<Sourced<SharedNamespace>>,
     /// The system call filter; `None` is switched off.
     pub filter: Option<FilterPlan>,
     /// The console.
@@ -315,6 +327,10 @@ fn ids<S: serde::Serializer>(credentials: &[Sourced<Credential>], s: S) -> Resul
 pub type Built = Result<Plan, Vec<Diagnostic>>;
 
 impl Plan {
+    /// Whether a namespace is the host's.
+    pub fn shares(&self, namespace: SharedNamespace) -> bool {
+        self.shared.iter().any(|shared| shared.value == namespace)
+    }
     /// Whether a step mounts something at exactly this path.
     pub fn mounts_on(&self, path: &str) -> bool {
         self.steps.iter().any(|s| matches!(&s.action, Action::Mount(m) if m.target == std::path::Path::new(path)))

@@ -62,7 +62,9 @@ pub fn steps(s: &Settings, f: &Facts, user: &UserNamespace, network: &Network, u
     let (below_proc, elsewhere): (Vec<_>, Vec<_>) = custom(s, user, users).into_iter().partition(|s| below(s, "/proc"));
     steps.extend(elsewhere);
     steps.extend(files(s, f, network));
-    steps.extend(own(s, network));
+    // Message queues of the host are not shown to a user namespace, whose they are not.
+    let hidden = user.is_some() && s.share_ipc.as_ref().is_some_and(|share| share.value);
+    steps.extend(own(s, network).into_iter().filter(|step| !(hidden && step.is_mqueue())));
     steps.extend(late_selinux.map(late));
     steps.extend(below_proc.into_iter().map(late));
     steps

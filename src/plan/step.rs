@@ -20,6 +20,13 @@ pub struct Step {
     pub optional: Option<&'static str>,
 }
 
+impl Step {
+    /// Whether it mounts the POSIX message queues.
+    pub fn is_mqueue(&self) -> bool {
+        matches!(&self.action, Action::Mount(mount) if mount.source == Source::Mqueue)
+    }
+}
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "action")]

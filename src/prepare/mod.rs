@@ -17,7 +17,7 @@ use crate::error::{Code, Diagnostic, Result, Sourced};
 use crate::exec::{Init, Stager};
 use crate::image::{IdMap, LastLink, MapNamespace, SeenAs, SourceOwner, TreeOwner, TriedMap};
 use crate::model::{BindIdmap, Id128, UidRange};
-use crate::plan::{Action, Plan, Shared, UserNamespace};
+use crate::plan::{Action, Plan, Shared, SharedNamespace, UserNamespace};
 use crate::supervise::{StdioPlan, notify::NotifyServer, pty::Pty};
 use crate::sys::clone::flags;
 use crate::sys::mount_attr::{self, Reach};
@@ -202,8 +202,14 @@ struct Namespaces {
 
 impl Namespaces {
     fn of(plan: &Plan) -> Self {
-        let mut init = flags::NEWPID | flags::NEWIPC | flags::NEWUTS;
-        let mut join = flags::NEWIPC;
+        let (mut init, mut join) = (flags::NEWPID, 0);
+        if !plan.shares(SharedNamespace::Ipc) {
+            init |= flags::NEWIPC;
+            join |= flags::NEWIPC;
+        }
+        if !plan.shares(SharedNamespace::Uts) {
+            init |= flags::NEWUTS;
+        }
         if plan.cgroup_namespace {
             join |= flags::NEWCGROUP;
         }

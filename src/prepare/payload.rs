@@ -6,7 +6,7 @@ use crate::error::{Code, Diagnostic, Result};
 use crate::exec::{Handover, Home, Init, Stdio, Stub};
 use crate::image::{UserIdentity, group_ids, resolve_user};
 use crate::model::{StartMode, UidRange};
-use crate::plan::{MissingHome, Plan, Process, Shared};
+use crate::plan::{MissingHome, Plan, Process, Shared, SharedNamespace};
 use crate::supervise::{Stdio as Wanted, StdioPlan, pty::Pty};
 use crate::sys::caps::Sets;
 use crate::sys::exec::{SHELL, StringArray};
@@ -77,7 +77,10 @@ pub fn init(
             .find(|s| s.what == Shared::Incoming)
             .map(|s| c_string(s.target.as_os_str()))
             .transpose()?,
-        hostname: c_string(OsStr::new(plan.hostname.as_str()))?,
+        hostname: match plan.shares(SharedNamespace::Uts) {
+            true => None,
+            false => Some(c_string(OsStr::new(plan.hostname.as_str()))?),
+        },
         affinity: plan.limits.cpu_affinity.as_ref().map(|a| a.value.mask().to_vec()),
         personality: plan.limits.personality.as_ref().map(|p| p.value.raw()),
         rlimits: plan

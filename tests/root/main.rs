@@ -80,6 +80,7 @@ fn main() -> ExitCode {
             terminal::a_terminal_that_tells_its_colour_is_tinted,
             terminal::who_wants_no_dress_gets_none,
             namespaces::namespaces_are_as_asked,
+            namespaces::namespaces_of_the_host_are_shared_where_asked,
             namespaces::without_a_cgroup_namespace_only_the_own_group_can_be_changed,
             namespaces::api_file_systems_are_opened_as_asked,
             namespaces::d02_user_namespace_modes,

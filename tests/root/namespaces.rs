@@ -30,6 +30,25 @@ pub fn namespaces_are_as_asked(case: &mut Case) -> Outcome {
     Ok(())
 }
 
+pub fn namespaces_of_the_host_are_shared_where_asked(case: &mut Case) -> Outcome {
+    let tree = Tree::with_probe(case)?;
+    for name in BOTH {
+        for users in ["--private-users=pick", "--private-users=no"] {
+            for (variable, shared, own) in
+                [("SYSTEMD_NSPAWN_SHARE_NS_IPC", "ipc", "uts"), ("SYSTEMD_NSPAWN_SHARE_NS_UTS", "uts", "ipc")]
+            {
+                let run = tree.called(case, name, &[users, "--pipe"])?.env(variable, "yes").arg("/probe").run();
+                let facts = Facts::of(&run.expect_code(0).stdout);
+                assert_eq!(facts[format!("ns.{shared}").as_str()], host(shared)?, "{name:?} {users}");
+                for other in [own, "pid", "mnt"] {
+                    assert_ne!(facts[format!("ns.{other}").as_str()], host(other)?, "{name:?} {users} {variable}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The whole hierarchy is seen then, and of it only the container's own group can be changed.
 pub fn without_a_cgroup_namespace_only_the_own_group_can_be_changed(case: &mut Case) -> Outcome {
     let tree = Tree::with_probe(case)?;

@@ -66,9 +66,9 @@ pub const VARIABLES: &[Variable] = &[
     set("SYSTEMD_LOG_SECCOMP", "yes: log filtered system calls", |s, v| v.flag(&mut s.log_seccomp)),
     set("SYSTEMD_TINT_BACKGROUND", "no: do not tint the terminal", |s, v| v.flag(&mut s.tint_background)),
     set("SYSTEMD_ADJUST_TERMINAL_TITLE", "no: leave the window title alone", |s, v| v.flag(&mut s.terminal_title)),
-    lacking("SYSTEMD_NSPAWN_SHARE_NS_IPC", "yes: share the IPC namespace", parse_bool),
+    set("SYSTEMD_NSPAWN_SHARE_NS_IPC", "yes: share the IPC namespace", |s, v| v.flag(&mut s.share_ipc)),
     lacking("SYSTEMD_NSPAWN_SHARE_NS_PID", "yes: share the PID namespace", parse_bool),
-    lacking("SYSTEMD_NSPAWN_SHARE_NS_UTS", "yes: share the UTS namespace", parse_bool),
+    set("SYSTEMD_NSPAWN_SHARE_NS_UTS", "yes: share the UTS namespace", |s, v| v.flag(&mut s.share_uts)),
     lacking("SYSTEMD_NSPAWN_SHARE_SYSTEM", "yes: share all three", parse_bool),
 ];
 

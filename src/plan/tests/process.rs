@@ -100,6 +100,31 @@ fn the_terminals_variables_are_for_who_sees_a_terminal() {
 }
 
 #[test]
+fn namespaces_of_the_host_are_shared_where_asked() {
+    let shared = |line: &str| {
+        let mut s = settings(line);
+        s.share_ipc = from_environment("SYSTEMD_NSPAWN_SHARE_NS_IPC", true);
+        s.share_uts = from_environment("SYSTEMD_NSPAWN_SHARE_NS_UTS", true);
+        build(&s, &facts())
+    };
+    let plan = shared("--hostname=h").unwrap();
+    assert!(plan.shares(SharedNamespace::Ipc) && plan.shares(SharedNamespace::Uts));
+    assert_eq!(plan.register, Register::No);
+    assert!(plan.notices.iter().any(|n| n.contains("--hostname=h has no effect")), "{:?}", plan.notices);
+    let shown = explain(&plan);
+    assert!(shown.contains("the host's IPC namespace  [$SYSTEMD_NSPAWN_SHARE_NS_IPC]"), "{shown}");
+    assert!(shown.contains("the host's name and UTS namespace  [$SYSTEMD_NSPAWN_SHARE_NS_UTS]"), "{shown}");
+    let queues = |line: &str| shared(line).unwrap().mounts_on("/dev/mqueue");
+    assert!(queues("--private-users=no") && !queues("--private-users=pick"));
+    for line in ["-b", "-a"] {
+        let wrong = shared(line).unwrap_err()[0].to_string();
+        assert!(wrong.starts_with(&format!("{line} and $SYSTEMD_NSPAWN_SHARE_NS_UTS exclude")), "{wrong}");
+    }
+    let plan = build(&settings("--register=yes"), &facts()).unwrap();
+    assert!(plan.shared.is_empty() && plan.register == Register::Yes);
+}
+
+#[test]
 fn d27_passed_descriptors_are_those_of_the_program() {
     let mut f = facts();
     f.listen_names = Some("web:log".into());

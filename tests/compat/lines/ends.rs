@@ -34,11 +34,13 @@ pub const ENDS: &[Line] = &[
 
 /// Lines that spawn refuses by name so far.
 pub const NOT_BUILT: &[Line] =
-    &[line("").around("export SYSTEMD_NSPAWN_SHARE_NS_IPC=yes; exec \"$@\"").program("true")];
+    &[line("").around("export SYSTEMD_NSPAWN_SHARE_NS_PID=yes; exec \"$@\"").program("true")];
 
 /// Lines that both refuse.
 pub const REFUSED: &[Line] = &[
     line("--boot --as-pid2").program("true"),
+    line("--as-pid2").around("SYSTEMD_NSPAWN_SHARE_NS_UTS=1 exec \"$@\"").program("true"),
+    line("--boot").around("SYSTEMD_NSPAWN_SHARE_NS_UTS=1 exec \"$@\"").program("true"),
     line("--private-users=pick").around("SYSTEMD_NSPAWN_API_VFS_WRITABLE=1 exec \"$@\"").program("true"),
     line("--private-users=pick").around("SYSTEMD_NSPAWN_API_VFS_WRITABLE=network exec \"$@\"").program("true"),
     line("--no-such-option").program("true"),

@@ -21,6 +21,10 @@ pub const START: &[Line] = &[
     line("--quiet --hostname=no-cgns").around("SYSTEMD_NSPAWN_USE_CGNS=0 exec \"$@\""),
     line("--quiet --private-network --hostname=no-cgns").around("SYSTEMD_NSPAWN_USE_CGNS=0 exec \"$@\""),
     line("--quiet --private-users=pick --hostname=no-cgns").around("SYSTEMD_NSPAWN_USE_CGNS=0 exec \"$@\""),
+    line("--quiet").around("SYSTEMD_NSPAWN_SHARE_NS_IPC=1 exec \"$@\""),
+    line("--quiet --hostname=unused").around("SYSTEMD_NSPAWN_SHARE_NS_UTS=1 exec \"$@\""),
+    line("--quiet --private-users=pick --private-network --hostname=shared")
+        .around("SYSTEMD_NSPAWN_SHARE_NS_IPC=1 SYSTEMD_NSPAWN_SHARE_NS_UTS=yes exec \"$@\""),
     line("--quiet").around("SYSTEMD_NSPAWN_API_VFS_WRITABLE=1 exec \"$@\""),
     line("--quiet --private-network").around("SYSTEMD_NSPAWN_API_VFS_WRITABLE=1 exec \"$@\""),
     line("--quiet --hostname=open-network").around("SYSTEMD_NSPAWN_API_VFS_WRITABLE=network exec \"$@\""),
