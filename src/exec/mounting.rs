@@ -125,9 +125,9 @@ pub fn below(places: &mut Places<'_>, kind: &OpKind, init: Option<BorrowedFd<'_>
         OpKind::Link { dir, name, temporary, text, must_exist, path, otherwise, bytes } => {
             if open_inside(root, must_exist, OFlags::PATH).is_err() {
                 return match places.target(path, Create::File) {
-                    Ok(Some(at)) => attach_fitting(places, borrow(otherwise), at.as_fd()),
+                    Ok(Some(at)) if attach_fitting(places, borrow(otherwise), at.as_fd()).is_ok() => Ok(()),
                     Ok(None) => Ok(()),
-                    Err(_) => write_file(places, dir, name, temporary, bytes, true),
+                    _ => write_file(places, dir, name, temporary, bytes, true),
                 };
             }
             let dir = open_inside(root, dir, OFlags::PATH | OFlags::DIRECTORY).during(Part::Open)?;
