@@ -53,6 +53,17 @@ impl Lanes {
     }
 }
 
+/// The launchers in an order that differs from round to round: forwards and backwards, and each begins in turn. What one
+/// leaves behind in caches and in systemd is then not always the same one's to bear.
+fn turns(launchers: &[Launcher], round: usize) -> Vec<(usize, Launcher)> {
+    let mut order: Vec<_> = launchers.iter().copied().enumerate().collect();
+    order.rotate_left(round / 2 % launchers.len());
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order
+}
+
 fn once(bench: &Bench, launcher: Launcher) -> Run {
     run(bench.command(launcher, 0, "bench", &["/bin/true"]))
 }
@@ -68,8 +79,8 @@ fn warm_up(bench: &Bench, launchers: &[Launcher]) {
 pub fn spaced(bench: &Bench, table: &mut Table) {
     warm_up(bench, &WITH_SCOPE);
     let mut lanes = Lanes::new(&WITH_SCOPE);
-    for _ in 0..bench.rounds {
-        for (lane, launcher) in WITH_SCOPE.into_iter().enumerate() {
+    for round in 0..bench.rounds {
+        for (lane, launcher) in turns(&WITH_SCOPE, round) {
             sleep(QUIET);
             lanes.add(lane, once(bench, launcher));
         }
@@ -88,8 +99,8 @@ pub fn spaced(bench: &Bench, table: &mut Table) {
 pub fn repeated(bench: &Bench, table: &mut Table) {
     warm_up(bench, &WITH_SCOPE);
     let mut lanes = Lanes::new(&WITH_SCOPE);
-    for _ in 0..bench.rounds {
-        for (lane, launcher) in WITH_SCOPE.into_iter().enumerate() {
+    for round in 0..bench.rounds {
+        for (lane, launcher) in turns(&WITH_SCOPE, round) {
             for n in 0..BURST {
                 let run = once(bench, launcher);
                 if n > 0 {
@@ -112,8 +123,8 @@ pub fn repeated(bench: &Bench, table: &mut Table) {
 pub fn plain(bench: &Bench, table: &mut Table) {
     warm_up(bench, &PLAIN);
     let mut lanes = Lanes::new(&PLAIN);
-    for _ in 0..bench.rounds {
-        for (lane, launcher) in PLAIN.into_iter().enumerate() {
+    for round in 0..bench.rounds {
+        for (lane, launcher) in turns(&PLAIN, round) {
             for n in 0..BURST {
                 let run = once(bench, launcher);
                 if n > 0 {
