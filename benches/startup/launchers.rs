@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! The command lines that are compared, and the trees that they start.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -64,7 +65,9 @@ impl Bench {
     /// Makes the first trees and the bundle of crun.
     pub fn prepare(&self) {
         let _left = std::fs::remove_dir_all(&self.trees);
-        std::fs::create_dir_all(&self.trees).expect("the folder of the trees cannot be made");
+        // Closed to others, as /var/lib/machines is: spawn remarks on a tree that is not.
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.trees);
+        made.expect("the folder of the trees cannot be made");
         self.make_trees(1);
     }
 
@@ -123,6 +126,9 @@ impl Bench {
             }
             _ => &mut command,
         };
+        if launcher != Launcher::Bubblewrap {
+            command.args(without());
+        }
         command.args(more).args(words);
         command
     }
@@ -164,6 +170,15 @@ impl Bench {
         command.args(["--systemd-cgroup", "run", "-b"]).arg(bundle).arg(name);
         command
     }
+}
+
+/// A nested host may lack a capability that every container gets elsewhere, and spawn warns of that at each start.
+fn without() -> Option<&'static str> {
+    const CAP_SYS_RESOURCE: u32 = 24;
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc/self/status cannot be read");
+    let held = status.lines().find_map(|line| line.strip_prefix("CapPrm:")).expect("no line CapPrm");
+    let held = u64::from_str_radix(held.trim(), 16).expect("CapPrm is no number");
+    (held & 1 << CAP_SYS_RESOURCE == 0).then_some("--drop-capability=CAP_SYS_RESOURCE")
 }
 
 fn capabilities() -> serde_json::Value {

@@ -74,7 +74,10 @@ pub fn main(argv: Vec<OsString>) -> u8 {
         Invocation::SystemdNspawn => log::notice!(&log, MessageId::Degraded, "{warning}"),
     });
     plan.remarks.iter().for_each(|remark| log::info!(&log, MessageId::Notice, "{remark}"));
-    launch::run(&plan, &log, begun, tried)
+    let status = launch::run(&plan, &log, begun, tried);
+    // The process ends with this: what is only memory need not be taken apart.
+    std::mem::forget((settings, plan, log));
+    status
 }
 
 fn print(name: Invocation, text: &str) -> u8 {

@@ -212,6 +212,8 @@ fn run_in(
     }
     // The tree and the range stay locked until the last process is gone.
     release_all(undo, log);
+    // Its end is that of the process, which is near: nothing that it would still have to say is taken apart in order.
+    std::mem::forget(session.bus.take());
     result
 }
 
