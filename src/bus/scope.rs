@@ -41,17 +41,6 @@ pub enum ScopeStart {
     Interrupted(usize),
 }
 
-/// What a scope needs to end.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum HowToEnd {
-    /// Nothing: there is no process in it.
-    Leave,
-    /// Its processes are killed.
-    Kill,
-    /// The same, and PID 1 may not have started it yet.
-    Unfinished,
-}
-
 /// Why one try did not make the scope.
 enum Refusal {
     Call(zbus::Error),
@@ -191,19 +180,9 @@ impl Bus {
     /// up. A unit that is not there is fine. Does not wait until the unit is gone, see [`Bus::wait_unit_gone`].
     pub fn stop_scope(&mut self, unit: &str) -> Result<()> {
         let unfinished = self.unfinished.take().is_some_and(|started| started == unit);
-        self.end_scope(unit, if unfinished { HowToEnd::Unfinished } else { HowToEnd::Kill })
-    }
-
-    /// Gives up the reference to a scope without any process, which PID 1 ends by itself: a third of what
-    /// [`Bus::stop_scope`] asks it. Not for one that never had a living process.
-    pub fn leave_scope(&mut self, unit: &str) -> Result<()> {
-        self.end_scope(unit, HowToEnd::Leave)
-    }
-
-    fn end_scope(&mut self, unit: &str, how: HowToEnd) -> Result<()> {
         let mut patience = PATIENCE.iter();
         loop {
-            match self.try_end(unit, how)? {
+            match self.try_stop(unit, unfinished)? {
                 Err(error) if failure::is(&error, AWAY) && self.pause(&mut patience)? => {}
                 Err(error) if !failure::is(&error, &[NO_SUCH_UNIT, NOT_REFERENCED]) => {
                     let diagnostic = Diagnostic::new(Code::ReleaseFailed, format!("cannot end {unit}"));
@@ -216,20 +195,26 @@ impl Bus {
         }
     }
 
-    fn try_end(&mut self, unit: &str, how: HowToEnd) -> Result<zbus::Result<()>> {
+    /// Gives up the reference to a scope without any process, which PID 1 ends by itself. Not for one that never had a
+    /// living process. Does not wait: the bus hands PID 1 whatever is asked later, by whomever, after this.
+    pub fn leave_scope(&mut self, unit: &str) -> Result<()> {
+        let systemd = self.systemd.clone();
+        let sent = self.call(async { systemd.let_unit_go(unit).await })?;
+        sent.map_err(|e| failure::call(format!("cannot give {unit} up"), &e))
+    }
+
+    fn try_stop(&mut self, unit: &str, unfinished: bool) -> Result<zbus::Result<()>> {
         let systemd = self.systemd.clone();
         self.call(async {
-            if how == HowToEnd::Unfinished {
+            if unfinished {
                 // A stop asks the controller first and waits for it; a scope that was abandoned has none.
                 systemd.abandon_scope(unit).await?;
                 // PID 1 runs jobs when it has nothing else to do: a job that is still waiting would start the scope after
                 // the calls below. This one takes its place. Without a job it fails, which is as good.
                 let _ = systemd.stop_unit(unit, "replace").await;
             }
-            if how != HowToEnd::Leave {
-                systemd.abandon_scope(unit).await?;
-                systemd.kill_unit(unit, "all", libc::SIGKILL).await?;
-            }
+            systemd.abandon_scope(unit).await?;
+            systemd.kill_unit(unit, "all", libc::SIGKILL).await?;
             // The only one whose answer is waited for: PID 1 handles them in this order.
             systemd.unref_unit(unit).await
         })
