@@ -63,7 +63,7 @@ impl Table {
         let mut line = |text: String| writeln!(out, "{text}").expect("a string takes text");
         line(format!("{}; {} rounds, launchers interleaved.", conditions(bench).join("; "), bench.rounds));
         line("Ratios are of medians, with the 10th and 90th percentile of the single rounds.".into());
-        line("CPU time is that of the launcher and of all its processes, without PID 1, machined and the bus.".into());
+        line("CPU time is that of the launcher and of all its processes, without PID 1, machined and the bus. A capability that the host lacks is asked for by none.".into());
         line(String::new());
         line("| what | launchers | ratio | p10–p90 | must (aim) |".into());
         line("|---|---|---|---|---|".into());
