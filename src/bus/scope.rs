@@ -140,8 +140,24 @@ impl Bus {
     /// Whether a unit that has our name was only what an earlier run left behind, and is gone now: a failed or inactive
     /// unit, or one whose processes are all dead and which PID 1 has not taken down yet.
     fn clear_leftover(&mut self, unit: &str) -> Result<bool> {
+        let mut patience = PATIENCE.iter();
+        let looked = loop {
+            match self.try_clear(unit)? {
+                Err(error) if failure::is(&error, AWAY) && self.pause(&mut patience)? => {}
+                looked => break looked,
+            }
+        };
+        match looked {
+            Ok(true) => self.wait_unit_gone(unit).map(|()| true),
+            Ok(false) => Ok(false),
+            Err(error) if failure::is(&error, &[NO_SUCH_UNIT]) => Ok(true),
+            Err(error) => Err(failure::call(format!("cannot ask systemd about {unit}"), &error)),
+        }
+    }
+
+    fn try_clear(&mut self, unit: &str) -> Result<zbus::Result<bool>> {
         let (systemd, conn) = (self.systemd.clone(), self.conn.clone());
-        let looked = self.call(async {
+        self.call(async {
             let path = systemd.get_unit(unit).await?;
             let found = UnitProxy::builder(&conn).path(path).cache_properties(CacheProperties::No).build().await?;
             match found.active_state().await?.as_str() {
@@ -157,13 +173,7 @@ impl Bus {
                 }
                 _ => Ok(false),
             }
-        })?;
-        match looked {
-            Ok(true) => self.wait_unit_gone(unit).map(|()| true),
-            Ok(false) => Ok(false),
-            Err(error) if failure::is(&error, &[NO_SUCH_UNIT]) => Ok(true),
-            Err(error) => Err(failure::call(format!("cannot ask systemd about {unit}"), &error)),
-        }
+        })
     }
 
     /// Whether PID 1 may have this scope without ever having seen a living process in it.
@@ -248,6 +258,10 @@ impl Bus {
                 systemd.subscribe().await?;
                 let gone = match inbox.drive(systemd.get_unit(unit)).await {
                     Err(error) if failure::is(&error, &[NO_SUCH_UNIT]) => Ok(Some(())),
+                    Err(error) if failure::is(&error, AWAY) => {
+                        rt.timeout(std::future::pending::<()>(), ASK_AGAIN).await;
+                        Ok(None)
+                    }
                     Err(error) => Err(error),
                     Ok(_) => {
                         let heard = |inbox: &Inbox| inbox.units_gone.iter().any(|gone| gone == unit).then_some(());
