@@ -51,9 +51,6 @@ pub(super) trait Systemd {
     #[zbus(no_reply)]
     fn kill_unit(&self, name: &str, whom: &str, signal: i32) -> Result<()>;
     fn unref_unit(&self, name: &str) -> Result<()>;
-    /// The same, without waiting for the answer.
-    #[zbus(name = "UnrefUnit", no_reply)]
-    fn let_unit_go(&self, name: &str) -> Result<()>;
     fn reset_failed_unit(&self, name: &str) -> Result<()>;
     fn get_unit(&self, name: &str) -> Result<OwnedObjectPath>;
     fn get_unit_processes(&self, name: &str) -> Result<Vec<UnitProcess>>;

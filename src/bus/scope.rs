@@ -205,14 +205,6 @@ impl Bus {
         }
     }
 
-    /// Gives up the reference to a scope without any process, which PID 1 ends by itself. Not for one that never had a
-    /// living process. Does not wait: the bus hands PID 1 whatever is asked later, by whomever, after this.
-    pub fn leave_scope(&mut self, unit: &str) -> Result<()> {
-        let systemd = self.systemd.clone();
-        let sent = self.call(async { systemd.let_unit_go(unit).await })?;
-        sent.map_err(|e| failure::call(format!("cannot give {unit} up"), &e))
-    }
-
     fn try_stop(&mut self, unit: &str, unfinished: bool) -> Result<zbus::Result<()>> {
         let systemd = self.systemd.clone();
         self.call(async {

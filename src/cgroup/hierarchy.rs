@@ -96,15 +96,6 @@ impl Hierarchy {
         Some(self.mount_point.join(self.relative(path)?))
     }
 
-    /// Whether no process is in the group of that name or below it (`cgroup.events`, cgroups(7)), or it is gone.
-    pub fn is_deserted(&self, path: &Path) -> bool {
-        match self.directory(path).map(|dir| small_file::read(dir.join("cgroup.events"))) {
-            Some(Ok(events)) => events.split(|b| *b == b'\n').any(|line| line == b"populated 0"),
-            Some(Err(error)) => matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV)),
-            None => false,
-        }
-    }
-
     /// Our own group, as `/proc/self/cgroup` names it. `None` when it has no cgroup2 line.
     pub fn own_path() -> Result<Option<PathBuf>> {
         Ok(Self::own_path_in(&read("/proc/self/cgroup")?))
@@ -200,22 +191,6 @@ mod tests {
         assert_eq!(h.relative(Path::new("/sub")), Some("".into()));
         assert_eq!(h.relative(Path::new("/other")), None);
         assert_eq!(h.relative(Path::new("/sub/../x")), None);
-    }
-
-    #[test]
-    fn a_group_is_deserted_when_nobody_is_in_it_or_it_is_gone() {
-        let top = std::env::temp_dir().join(format!("spawn-deserted-{}", std::process::id()));
-        let h = Hierarchy { mount_point: top.clone(), root: "/".into(), layout: Layout::Unified };
-        let of = |events: &str| {
-            std::fs::create_dir_all(top.join("x")).unwrap();
-            std::fs::write(top.join("x/cgroup.events"), events).unwrap();
-            h.is_deserted(Path::new("/x"))
-        };
-        let seen = [of("populated 0\nfrozen 0\n"), of("populated 1\nfrozen 0\n"), of("")];
-        std::fs::remove_dir_all(&top).unwrap();
-        assert_eq!(seen, [true, false, false]);
-        assert!(h.is_deserted(Path::new("/x")), "it is gone");
-        assert!(!h.is_deserted(Path::new("/../x")), "it is not visible here");
     }
 
     proptest! {

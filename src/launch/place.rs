@@ -167,9 +167,6 @@ fn release_scope(session: &Session<'_>, name: &str, hierarchy: Hierarchy, group:
         let mut bus = bus.borrow_mut();
         let Some(bus) = bus.as_mut() else { return Ok(()) };
         let barren = bus.scope_may_be_barren(&unit);
-        if !barren && hierarchy.is_deserted(&group) {
-            return bus.leave_scope(&unit);
-        }
         bus.stop_scope(&unit)?;
         // PID 1 would wait for its end until a time limit, and the name would be taken for as long.
         match barren.then(|| hierarchy.open(&group)) {
