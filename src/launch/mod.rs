@@ -212,7 +212,7 @@ fn run_in(
     }
     // The tree and the range stay locked until the last process is gone.
     release_all(undo, log);
-    // Its end is that of the process, which is near: nothing that it would still have to say is taken apart in order.
+    // The connection ends with the process, which is near.
     std::mem::forget(session.bus.take());
     result
 }
